@@ -1,0 +1,42 @@
+"""One planned outside change and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+EffectStatus = Literal["planned", "performing", "unsure", "settled", "settled_elsewhere", "refused"]
+SENT: frozenset[str] = frozenset({"performing", "unsure", "settled"})
+
+
+@dataclass(frozen=True, slots=True)
+class EffectState:
+    """An effect of a case.
+
+    `key` derives from the subject and is unique per client. `units` are order-line units; `claims` tells which claimant
+    (`rma_unit:1001/47`, `store_refund_line:...`) each unit was taken for. `params` hold canonical values. `ever_sent` stays true
+    once anything went out, whatever came of it: its units keep their numbers.
+    """
+
+    key: str
+    action: str
+    subject: str
+    units: tuple[str, ...]
+    claims: tuple[tuple[str, str], ...]
+    params: Mapping[str, Any]
+    rule: str
+    item: str
+    group: str
+    status: EffectStatus
+    planned_at: datetime
+    mode: Literal["live", "shadow"] = "live"
+    ever_sent: bool = False
+    sent_at: datetime | None = None
+    settled_at: datetime | None = None
+    not_before: datetime | None = None
+    reason: str = ""
+    detail: str = ""
+    receipt: Mapping[str, Any] = field(default_factory=dict)
+    attempts: int = 0

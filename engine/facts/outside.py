@@ -1,0 +1,214 @@
+"""What the engine and a connector say to each other. Connectors import this; the engine finds them by entry point."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Literal, Protocol
+
+from engine.facts.schema import Type
+
+Role = Literal["marketplace", "returns", "store", "carrier", "warehouse", "finance"]
+ROLES: tuple[Role, ...] = ("marketplace", "returns", "store", "carrier", "warehouse", "finance")
+Clock = Callable[[], datetime]
+Codes = Mapping[str, Mapping[str, str]]  # "marketplace.refund.reason" -> our word -> their code
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One observation of the outside. `payload` is the JSON as it came.
+
+    `observed_at` is when the request that brought it was sent, or when a pushed delivery arrived. `requested` tells the two
+    apart. `about` names the thing where the payload does not. `delivery` is the sender's own id of the delivery.
+    """
+
+    connector: str
+    kind: str
+    payload: bytes
+    observed_at: datetime
+    requested: bool
+    about: str = ""
+    delivery: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Something that can be fetched: `returngo.rma` with key `1001`."""
+
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Word that something changed, without what: it is fetched."""
+
+    connector: str
+    ref: Ref
+    delivery: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A step of a poll: what it brought, and the cursor to store with it."""
+
+    cursor: str
+    events: tuple[Event, ...] = ()
+    hints: tuple[Hint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """A delivery, before anything is believed of it. Header names are lower case."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    received_at: datetime
+
+
+class Rejected(Exception):  # noqa: N818
+    """A delivery that is answered with a 4xx: bad signature, not JSON, not the shape it claims."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Something to poll. `every` is as often as the outside allows."""
+
+    name: str
+    every: timedelta
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter of an action."""
+
+    type: Type
+    doc: str
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What rules can ask of a role.
+
+    `subject` names the parameters that tell what it settles; `("units",)` means order-line units, claimed one by one against
+    every other action whose subject is units. `sets` names the parameter that is the wanted value of a status: two values
+    for one subject are a conflict. `once` actions are never repeated for a subject; others may come again when their rule
+    holds anew. `quiet` is how long evidence may take to show before an unsure effect is performed once more.
+    """
+
+    name: str
+    params: Mapping[str, Param]
+    subject: tuple[str, ...]
+    doc: str
+    once: bool = True
+    sets: str = ""
+    quiet: timedelta = timedelta(minutes=20)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An effect as a connector is asked to perform it. `params` holds canonical values: `Money`, text, numbers, tuples and
+    mappings of them. For refunds and cancellations see `engine.facts.refunds.payload`.
+    """
+
+    key: str
+    action: str
+    subject: str
+    units: tuple[str, ...]
+    params: Mapping[str, Any]
+    attempt: int
+    planned_at: datetime
+    sent_at: datetime | None = None  # when it was last sent, if it ever was
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that an effect took place: the ids the outside gave it, and what to look at next."""
+
+    reference: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a look-up found for one effect. `done` is None where the facts of `events` must tell (refunds, cancellations)."""
+
+    key: str
+    done: bool | None
+    receipt: Receipt | None = None
+    events: tuple[Event, ...] = ()
+
+
+class TryLater(Exception):  # noqa: N818
+    """Not now: 429, 5xx before anything was done, a budget that is spent. `after` is a wish of the outside."""
+
+    def __init__(self, reason: str, after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.after = after
+
+
+class Refused(Exception):  # noqa: N818
+    """A final no. `reason` is a stable word rules can read, `detail` the outside's own text. `units` where it names some."""
+
+    def __init__(self, reason: str, detail: str = "", units: Sequence[str] = ()) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+        self.units = tuple(units)
+
+
+class Unsure(Exception):  # noqa: N818
+    """It may have happened: a time-out, a lost connection, a half answer."""
+
+
+class Connector(Protocol):
+    """One outside system. Built as `SomeConnector(settings, clock, codes)`, where `settings` is checked by its pydantic
+    model `Settings` and holds secrets already resolved. May be used from one event loop at a time.
+    """
+
+    name: ClassVar[str]
+    role: ClassVar[Role]
+    Settings: ClassVar[type[Any]]
+    actions: ClassVar[Mapping[str, Action]]
+    feeds: ClassVar[Mapping[str, Feed]]
+
+    def __init__(self, settings: Any, clock: Clock, codes: Codes) -> None: ...
+
+    def observe(self, feed: str, cursor: str) -> AsyncIterator[Page]:
+        """Poll one feed from `cursor` ("" the first time). Raises `TryLater`."""
+        ...
+
+    def receive(self, request: WebhookRequest) -> Sequence[Event | Hint]:
+        """A verified delivery. Raises `Rejected`."""
+        ...
+
+    async def fetch(self, ref: Ref) -> Sequence[Event]:
+        """The current state of one thing, empty if it is gone. Raises `TryLater`."""
+        ...
+
+    async def look_up(self, orders: Sequence[Order]) -> Sequence[Evidence]:
+        """What has become of these, asked now. Raises `TryLater`."""
+        ...
+
+    async def perform(self, order: Order) -> Receipt:
+        """Do it. Raises `TryLater`, `Refused` or `Unsure`."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def installed_connectors() -> dict[str, type[Connector]]:
+    """Every connector by its name, from the entry points `instep.connectors`."""
+    return {point.name: point.load() for point in entry_points(group="instep.connectors")}

@@ -1,0 +1,126 @@
+"""The vocabulary of facts: kinds of records, their fields, types and relations, as declared in `mappings/facts.yaml`.
+
+This module holds the declarations only; `engine.language.vocabulary` reads the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Keep = Literal["earliest", "ever"]
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A static type. `of` is the element of a list, `kind` the record kind, `values` the members of an enum."""
+
+    name: str
+    of: Type | None = None
+    kind: str = ""
+    values: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.name == "list":
+            return f"list of {self.of}"
+        if self.name == "record":
+            return self.kind
+        return self.name
+
+
+TEXT = Type("text")
+NUMBER = Type("number")
+MONEY = Type("money")
+BOOLEAN = Type("boolean")
+TIMESTAMP = Type("timestamp")
+DATE = Type("date")
+DURATION = Type("duration")
+ANY = Type("any")  # payloads of mappings, before they are read into a field
+
+SCALARS: Mapping[str, Type] = {t.name: t for t in (TEXT, NUMBER, MONEY, BOOLEAN, TIMESTAMP, DATE, DURATION)}
+
+
+def enum_of(*values: str) -> Type:
+    return Type("enum", values=tuple(values))
+
+
+def list_of(element: Type) -> Type:
+    return Type("list", of=element)
+
+
+def record_of(kind: str) -> Type:
+    return Type("record", kind=kind)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One field. `computed` fields are worked out by derivation and cannot be mapped.
+
+    A list of items has type `list of record(kind)` where that kind has `scope == "item"`.
+    """
+
+    name: str
+    type: Type
+    doc: str = ""
+    computed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Ties records of one case. With `keys`, a field of the owner holds the key (or keys) of the others: the relation is
+    closed, with a stub for each key whose record has not come. With `back`, a field of the other side holds the owner's key:
+    the relation is open, more may come.
+    """
+
+    name: str
+    to: str
+    keys: str = ""
+    back: str = ""
+    many: bool = False
+    doc: str = ""
+
+    @property
+    def open(self) -> bool:
+        return bool(self.back)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of record (`scope` case or client) or of list item (`scope` item).
+
+    `key` is the field that tells one from another. `parent` names the field under which an item sees what holds it.
+    `plural` is the name under which rules see all records of the kind in a case.
+    """
+
+    name: str
+    key: str
+    fields: Mapping[str, FieldSpec]
+    relations: Mapping[str, Relation] = field(default_factory=dict)
+    scope: Literal["case", "client", "item"] = "case"
+    parent: str = ""
+    plural: str = ""
+    doc: str = ""
+
+    def type_of(self, name: str) -> Type | None:
+        """The type of a field or relation, or None if there is none of that name."""
+        if name in self.fields:
+            return self.fields[name].type
+        if name in self.relations:
+            relation = self.relations[name]
+            there = record_of(relation.to)
+            return list_of(there) if relation.many else there
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """All kinds by name."""
+
+    kinds: Mapping[str, Kind]
+
+    def __getitem__(self, name: str) -> Kind:
+        return self.kinds[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.kinds

@@ -1,0 +1,236 @@
+"""A compiled rule set: immutable, named by its content, and all that deciding needs to know of the YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Literal
+
+from engine.facts.outside import Action
+from engine.facts.schema import Type, Vocabulary
+from engine.problems import Place
+
+Env = Mapping[str, Any]  # names an expression can see: `order`, `rma`, `params`, `answer`, plurals, ...
+Truth = bool | None  # None is unknown
+Mode = Literal["live", "shadow", "off"]
+Severity = Literal["low", "medium", "high", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why an expression came out as it did, from walking its tree once more.
+
+    `blame` names the facts that are missing or unreadable (`rma:1001.status`) when the outcome is unknown. `values` are the
+    facts read and what they held, as text for people. `reason` is set where no fact is to blame, such as a spent budget.
+    """
+
+    truth: Truth
+    value: Any
+    blame: tuple[str, ...] = ()
+    values: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A checked, compiled expression.
+
+    `value(env)` gives a value, `None` (missing), `UNKNOWN`, `Unreadable`, or `Items` with sure and unsure items.
+    `true(env)` and `false(env)` are the two forms of it as a condition: both false means unknown. None of them raises.
+    `reads` are the facts it can touch as `kind.field`, plus bare kinds whose coming and going it depends on.
+    """
+
+    text: str
+    place: Place
+    type: Type
+    reads: frozenset[str]
+    value: Callable[[Env], Any]
+    true: Callable[[Env], bool]
+    false: Callable[[Env], bool]
+    explain: Callable[[Env], Finding]
+    constant: bool = False
+
+    def truth(self, env: Env) -> Truth:
+        if self.true(env):
+            return True
+        return False if self.false(env) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One entry of `when`. A leaf has an expression; `all`, `any` and `none` have parts. `path` is like `when/2/any/1`."""
+
+    kind: Literal["is", "all", "any", "none"]
+    path: str
+    place: Place
+    expression: Expression | None = None
+    parts: tuple[Condition, ...] = ()
+    label: str = ""
+
+    def true(self, env: Env) -> bool:
+        if self.expression is not None:
+            return self.expression.true(env)
+        if self.kind == "all":
+            return all(p.true(env) for p in self.parts)
+        if self.kind == "any":
+            return any(p.true(env) for p in self.parts)
+        return all(p.false(env) for p in self.parts)
+
+    def false(self, env: Env) -> bool:
+        if self.expression is not None:
+            return self.expression.false(env)
+        if self.kind == "all":
+            return any(p.false(env) for p in self.parts)
+        if self.kind == "any":
+            return all(p.false(env) for p in self.parts)
+        return any(p.true(env) for p in self.parts)
+
+    def truth(self, env: Env) -> Truth:
+        if self.true(env):
+            return True
+        return False if self.false(env) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Text with `{expression}` in it."""
+
+    parts: tuple[str | Expression, ...]
+
+    def render(self, env: Env) -> str:
+        from engine.language.show import show  # noqa: PLC0415 - rendering is for people, not for deciding
+
+        return "".join(p if isinstance(p, str) else show(p.value(env)) for p in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """What a rule is evaluated for: every record of `kind`, or every item at `path` below one, bound to `name`."""
+
+    name: str
+    kind: str
+    path: tuple[str, ...] = ()
+    item_kind: str = ""  # kind of what is bound
+
+
+@dataclass(frozen=True, slots=True)
+class ActionUse:
+    """`then: - marketplace.refund: {units: ...}`. A text parameter is a `Template`, every other an `Expression`."""
+
+    action: str
+    spec: Action
+    params: Mapping[str, Expression | Template]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Forbid:
+    """`forbid:` with its scope. Without `units` it binds its item, or without `each` the whole case."""
+
+    actions: tuple[str, ...]
+    because: Template
+    place: Place
+    units: Expression | None = None
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """`raise:`. `answers` are what a person may decide, by name."""
+
+    owner: str
+    severity: Severity
+    title: Template
+    place: Place
+    runbook: Template | None = None
+    about: Expression | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    snooze: timedelta = timedelta(hours=48)
+    blocking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One compiled rule. `rank` is its group's place in the precedence, 0 the highest. `meaning` changes only when `each`,
+    `when` or `for` change in meaning. `origins` is every place it came from.
+    """
+
+    id: str
+    group: str
+    rank: int
+    when: Condition
+    place: Place
+    title: str = ""
+    doc: str = ""
+    owner: str = ""
+    runbook: str = ""
+    each: Each | None = None
+    hold_for: Expression | None = None
+    after: Expression | None = None
+    actions: tuple[ActionUse, ...] = ()
+    forbids: tuple[Forbid, ...] = ()
+    raises: tuple[Raise, ...] = ()
+    undecided_after: timedelta = timedelta(hours=24)
+    mode: Mode = "live"
+    was: str = ""
+    meaning: str = ""
+    reads: frozenset[str] = frozenset()
+    origins: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedFact:
+    """`facts: {rma.scanned_at: ...}`: one more field of a kind, in an order in which each can be computed from the ones before."""
+
+    kind: str
+    name: str
+    type: Type
+    expression: Expression
+    doc: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseSpec:
+    """A statement about every case at every moment. Either `never`, or `must` by the instant `by`.
+
+    `must_owned` names the actions in `... or owned(action)`.
+    """
+
+    id: str
+    place: Place
+    each: Each | None = None
+    when: Expression | None = None
+    never: Expression | None = None
+    by: Expression | None = None
+    must: Expression | None = None
+    must_owned: tuple[str, ...] = ()
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Everything of one client. `hash` is over the meaning of its files, `rules` are sorted by id, `facts` by dependency.
+
+    `reading` lists for each fact (`rma.status`, or a bare kind) the rules that read it, straight or through derived facts.
+    """
+
+    client: str
+    hash: str
+    vocabulary: Vocabulary
+    precedence: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    facts: tuple[DerivedFact, ...]
+    params: Mapping[str, Any]
+    actions: Mapping[str, Action]
+    promises: tuple[PromiseSpec, ...]
+    codes: Mapping[str, Mapping[str, str]]
+    cadence: Mapping[str, str]
+    since: datetime | None
+    mode: Literal["live", "shadow"]
+    reading: Mapping[str, tuple[Rule, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def rule(self, rule_id: str) -> Rule | None:
+        return next((r for r in self.rules if r.id == rule_id), None)
