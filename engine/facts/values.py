@@ -127,7 +127,7 @@ class Money:
         return f"{self.amount:f} {self.currency}"
 
 
-class Items(tuple[Any, ...]):
+class Items(tuple[Any, ...]):  # noqa: SLOT001 - a tuple of variable length cannot have slots with values
     """A list of facts: the tuple holds the sure items, `unsure` those whose filter could not be decided."""
 
     unsure: tuple[Any, ...]
@@ -141,7 +141,7 @@ class Items(tuple[Any, ...]):
         return tuple.__eq__(self, other) is True and self.unsure == getattr(other, "unsure", ())
 
     def __ne__(self, other: object) -> bool:
-        return not self == other
+        return not self.__eq__(other)
 
     def __hash__(self) -> int:
         return hash((tuple(self), self.unsure))
@@ -176,9 +176,9 @@ class Rec(dict[str, Any]):
         return isinstance(other, Rec) and self.kind == other.kind and self.key == other.key
 
     def __ne__(self, other: object) -> bool:
-        return not self == other
+        return not self.__eq__(other)
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]  # identity is kind and key, not content
         return hash((self.kind, self.key))
 
     def __repr__(self) -> str:
