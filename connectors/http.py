@@ -1,0 +1,297 @@
+"""JSON over HTTP to one fixed host: the only module that imports httpx.
+
+What can go wrong is told apart by what the caller may do next: `TryLater` (nothing was done), `Unsure` (it may have been
+done) and `HttpError` (the other side answered and said no). Money stays exact both ways: numbers are read as `int` or
+`Decimal` and written digit by digit, never through a float.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
+
+import httpx
+import stamina
+
+from engine.facts.outside import TryLater, Unsure
+
+Params = Mapping[str, str] | Sequence[tuple[str, str]]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+LONGEST_BODY = 64 * 1024 * 1024
+LONGEST_WISH = timedelta(days=1)  # a Retry-After past this is taken as this
+
+
+def loads(body: bytes) -> Any:
+    """JSON with every fraction as an exact `Decimal`. Raises `ValueError` for anything that is not plain UTF-8 JSON."""
+    try:
+        return json.loads(body.decode("utf-8-sig"), parse_float=_exact, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+
+
+def _exact(text: str) -> Decimal:
+    number = Decimal(text) if len(text) <= 100 else Decimal("NaN")
+    if not number.is_finite() or abs(number.adjusted()) > 100:
+        raise ValueError(f"number out of range: {text[:40]}")
+    return number
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+def dumps(value: Any) -> bytes:
+    """Compact JSON in the order given. A `Decimal` becomes a JSON number with the digits it has; a float is refused."""
+    return _written(value).encode("ascii")
+
+
+def _written(value: Any) -> str:
+    match value:
+        case None | bool() | int() | str():
+            return json.dumps(value)
+        case Decimal() if value.is_finite():
+            return format(value, "f")
+        case Mapping():
+            return "{" + ",".join(f"{json.dumps(str(k))}:{_written(v)}" for k, v in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ",".join(_written(v) for v in value) + "]"
+    raise TypeError(f"{value!r} cannot be written as JSON exactly")
+
+
+def segment(text: str) -> str:
+    """One path segment from outside text, so that no id can lead to another path."""
+    if text in {"", ".", ".."}:
+        raise ValueError(f"{text!r} cannot be part of a path")
+    return quote(text, safe="")
+
+
+class HttpError(Exception):
+    """An answer that says no (3xx and 4xx): for the connector to translate. `body` has our own secrets blotted out."""
+
+    def __init__(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        super().__init__(f"HTTP {status}: {body[:300].decode('utf-8', 'replace')}")
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+    def json(self) -> Any:
+        """The body as JSON, or None where it is not."""
+        try:
+            return loads(self.body)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A 2xx answer. Header names are lower case."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+    changed: bool  # whether the request may have changed something
+
+    def json(self) -> Any:
+        """The body as JSON. What is not JSON is `TryLater` for a read, `Unsure` for a change."""
+        try:
+            return loads(self.body)
+        except ValueError as fault:
+            kind = Unsure if self.changed else TryLater
+            raise kind(f"the answer is not JSON: {fault}") from None
+
+    def link(self, rel: str) -> str | None:
+        """The URL of a `Link` header (RFC 8288), such as the next page."""
+        links = httpx.Response(self.status, headers={"link": self.headers.get("link", "")}).links
+        return links.get(rel, {}).get("url")
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How reads are tried again at once, in seconds, before they become `TryLater`."""
+
+    attempts: int = 3
+    first_wait: float = 0.5
+    longest_wait: float = 5.0
+
+
+AT_ONCE = Retries(first_wait=0.0, longest_wait=0.0)
+
+
+class _Again(TryLater):
+    """A fault of a read that may pass by itself within seconds."""
+
+
+class Http:
+    """A client of one host. Redirects are not followed, absolute URLs must be of that host, and nothing it says of itself
+    or of a fault holds the value of a header. Plain http is for this machine only.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: float = 20.0,
+        deadline: float = 60.0,
+        retries: Retries | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        parts = urlsplit(base_url)
+        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL)):
+            raise ValueError(f"{base_url!r} is not an https URL")
+        self._base = base_url.rstrip("/")
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+        self._local = parts.hostname in LOCAL
+        self._headers = {"accept": "application/json", **{k.lower(): v for k, v in (headers or {}).items()}}
+        for name, value in self._headers.items():
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"the header {name} holds characters no header may hold")
+        self._timeout = timeout
+        self._deadline = deadline
+        self._retries = retries or (AT_ONCE if self._local else Retries())
+        self._transport = transport
+        self._client: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        return f"Http({self._base!r}, headers: {', '.join(self._headers)})"
+
+    async def get(self, path: str, params: Params = (), *, headers: Mapping[str, str] | None = None) -> Answer:
+        """A read, tried again a few times where that may help. Raises `TryLater` or `HttpError`."""
+        waits = self._retries
+        context = stamina.retry_context(
+            on=_Again,
+            attempts=waits.attempts,
+            timeout=self._deadline,
+            wait_initial=waits.first_wait,
+            wait_max=waits.longest_wait,
+            wait_jitter=waits.first_wait,
+        )
+        async for attempt in context:
+            with attempt:
+                return await self._once("GET", path, params, None, headers, changes=False)
+        raise AssertionError("stamina either returns or raises")
+
+    async def send(
+        self,
+        method: Method,
+        path: str,
+        body: Any = None,
+        params: Params = (),
+        *,
+        headers: Mapping[str, str] | None = None,
+        changes: bool = True,
+    ) -> Answer:
+        """One request with a JSON body (none where it is None), never repeated here. Raises `TryLater` only where nothing can
+        have been done, `Unsure` where it may have been, `HttpError` where it was refused. `changes=False` is for reads made
+        with POST, and for what does no harm when done twice.
+        """
+        return await self._once(method, path, params, None if body is None else dumps(body), headers, changes=changes)
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None and self._loop is asyncio.get_running_loop():
+            await client.aclose()
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        params: Params,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+        *,
+        changes: bool,
+    ) -> Answer:
+        what = f"{method} {path.split('?', 1)[0]}"
+        lost: type[Unsure | TryLater] = Unsure if changes else _Again
+        given = {**({"content-type": "application/json"} if body is not None else {}), **(headers or {})}
+        request = self._http().build_request(
+            method, self._url(path), params=list(params.items() if isinstance(params, Mapping) else params) or None,
+            content=body, headers=given,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(self._deadline):
+                response = await self._http().send(request, stream=True)
+                try:
+                    content = await _read(response)
+                finally:
+                    await response.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as fault:
+            raise _Again(f"{what}: no connection ({type(fault).__name__})") from None
+        except (httpx.RequestError, TimeoutError, _TooLong) as fault:
+            raise lost(f"{what}: {type(fault).__name__}") from None
+        return self._judged(what, response, content, changes=changes)
+
+    def _judged(self, what: str, response: httpx.Response, content: bytes, *, changes: bool) -> Answer:
+        status = response.status_code
+        names = {k.lower(): v for k, v in response.headers.items()}
+        if 200 <= status < 300:
+            return Answer(status, content, names, changes)
+        wish = _retry_after(names)
+        if status in {408, 429} or (status == 503 and wish is not None):
+            raise TryLater(f"{what}: HTTP {status}", wish)
+        if status >= 500:
+            raise Unsure(f"{what}: HTTP {status}") if changes else _Again(f"{what}: HTTP {status}", wish)
+        raise HttpError(status, self._blotted(content), names)
+
+    def _blotted(self, content: bytes) -> bytes:
+        for name, value in self._headers.items():
+            if name not in {"accept", "user-agent", "content-type"} and len(value) >= 6:
+                content = content.replace(value.encode(), b"***")
+        return content
+
+    def _url(self, path: str) -> str:
+        if path.startswith("/"):
+            return self._base + path
+        parts = urlsplit(path)
+        if f"{parts.scheme}://{parts.netloc}" != self._origin:
+            raise TryLater(f"a link leads to another host: {parts.netloc}")
+        return path
+
+    def _http(self) -> httpx.AsyncClient:
+        """The client of the running loop: connections cannot move from one loop to another."""
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            self._loop = loop
+            self._client = httpx.AsyncClient(
+                headers=self._headers,
+                timeout=self._timeout,
+                transport=self._transport,
+                follow_redirects=False,
+                trust_env=not self._local,  # a proxy is never asked for this machine
+            )
+        return self._client
+
+
+class _TooLong(Exception):  # noqa: N818 - a verdict on the answer, not a fault of ours
+    """More than `LONGEST_BODY` came."""
+
+
+async def _read(response: httpx.Response) -> bytes:
+    content = bytearray()
+    async for piece in response.aiter_bytes():
+        content += piece
+        if len(content) > LONGEST_BODY:
+            raise _TooLong
+    return bytes(content)
+
+
+def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """RFC 9110: seconds, or a date, which is read against the answer's own `Date`."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(timedelta(seconds=int(text[:9])), LONGEST_WISH)
+    try:
+        wait = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError):
+        return None
+    return min(max(wait, timedelta(0)), LONGEST_WISH)
