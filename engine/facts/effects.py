@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-EffectStatus = Literal["planned", "performing", "unsure", "settled", "settled_elsewhere", "refused"]
-SENT: frozenset[str] = frozenset({"performing", "unsure", "settled"})
+EffectStatus = Literal["planned", "performing", "unsure", "settled", "settled_elsewhere", "refused", "withdrawn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +16,8 @@ class EffectState:
 
     `key` derives from the subject and is unique per client. `units` are order-line units; `claims` tells which claimant
     (`rma_unit:1001/47`, `store_refund_line:...`) each unit was taken for. `params` hold canonical values. `ever_sent` stays true
-    once anything went out, whatever came of it: its units keep their numbers.
+    once anything went out, whatever came of it: its units keep their numbers, and it is remembered as `withdrawn` even when
+    nobody asks for it any more.
     """
 
     key: str

@@ -1,0 +1,262 @@
+"""Exceptions: what a person must look at. They open and close by themselves, and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from engine.decide.match import Given, Standing, about_text
+from engine.decide.memory import ExceptionState, Memory, RuleItem
+from engine.decide.propose import Lack
+from engine.decide.resolve import Blocked, Conflict
+from engine.decide.view import View
+from engine.facts.values import Items, Rec, Unreadable
+from engine.language.ruleset import Raise, Rule, RuleSet
+
+BUILT_IN = frozenset({"undecided", "unlisted_value", "conflict", "flapping", "unhandled_outcome", "promise_broken"})
+OPERATIONS = "operations"
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Exceptions after this pass, those that closed in it with the reason, and when to look again."""
+
+    exceptions: Mapping[str, ExceptionState]
+    closed: tuple[tuple[ExceptionState, str], ...]
+    undecided: Mapping[RuleItem, datetime]
+    wake_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that exceptions are worked out from in one pass."""
+
+    rule_set: RuleSet
+    view: View
+    given: Given
+    standings: Sequence[Standing]
+    lacks: Sequence[Lack]
+    blocked: Sequence[Blocked]
+    conflicts: Sequence[Conflict]
+    flapping: Sequence[tuple[str, str, str]]  # rule, item, key
+    memory: Memory
+    now: datetime
+
+
+def attend(seen: Seen) -> Attention:
+    """Raised by rules, then what could not be decided, then what the engine itself has to say."""
+    opened: dict[str, ExceptionState] = {}
+    keep: set[str] = set()  # open ones whose rule is unknown: they stay as they are
+    for standing in seen.standings:
+        for raising in standing.rule.raises:
+            _raise(seen, standing, raising, opened, keep)
+    opened.update({e.key: e for e in _unlisted(seen)})
+    opened.update({e.key: e for e in _conflicts(seen)})
+    opened.update({e.key: e for e in _outcomes(seen)})
+    kept = {k: v for k, v in seen.memory.exceptions.items() if k in keep and k not in opened}
+    opened.update(kept)
+    since, undecided, wake = _undecided(seen, opened)
+    opened.update({e.key: e for e in undecided})
+    merged = {key: continued(seen.memory.exceptions.get(key), e, seen.now) for key, e in opened.items()}
+    closed = tuple(
+        (was, _why_closed(was, seen))
+        for key, was in sorted(seen.memory.exceptions.items())
+        if key not in merged and was.rule != "promise_broken"
+    )
+    return Attention(dict(sorted(merged.items())), closed, since, wake)
+
+
+def key_of(rule: str, item: str, about: str) -> str:
+    return f"{rule}|{item}|{about}"
+
+
+def continued(was: ExceptionState | None, fresh: ExceptionState, now: datetime) -> ExceptionState:
+    """The same occurrence goes on: it keeps when it was opened and whether it is put off."""
+    if was is None:
+        return fresh
+    if was.state == "snoozed" and was.until is not None and now < was.until:
+        return replace(fresh, opened_at=was.opened_at, state="snoozed", until=was.until)
+    return replace(fresh, opened_at=was.opened_at)
+
+
+def _why_closed(was: ExceptionState, seen: Seen) -> str:
+    answer = seen.given.get((was.rule, was.item))
+    if answer is not None:
+        return f"answered: {answer}"
+    if was.rule in BUILT_IN:
+        return "no longer the case"
+    return "its condition is known to be false"
+
+
+def _raise(seen: Seen, standing: Standing, raising: Raise, opened: dict[str, ExceptionState], keep: set[str]) -> None:
+    rule, item, env = standing.rule, standing.item, standing.env
+    if standing.truth is None or standing.after_unknown:
+        prefix = key_of(rule.id, item, "")
+        keep.update(k for k in seen.memory.exceptions if k.startswith(prefix))
+        return
+    if not standing.ready:
+        return
+    about = about_text(raising.about.value(env)) if raising.about is not None else ""
+    if raising.answers and (rule.id, item) in seen.given:
+        return
+    if raising.blocking and not any(b.by == rule.id and b.by_item == item for b in seen.blocked):
+        return
+    key = key_of(rule.id, item, about)
+    opened[key] = ExceptionState(
+        key=key,
+        rule=rule.id,
+        item=item,
+        about=about,
+        owner=raising.owner,
+        severity=raising.severity,
+        title=raising.title.render(env),
+        opened_at=seen.now,
+        runbook=raising.runbook.render(env) if raising.runbook is not None else rule.runbook,
+        answers=dict(raising.answers),
+        rules=(rule.id,),
+        places=(str(rule.place),),
+        snooze=raising.snooze,
+        mode="shadow" if rule.mode == "shadow" else "live",
+    )
+
+
+def _unlisted(seen: Seen) -> Iterable[ExceptionState]:
+    """A value that came and is not in the list: once per value, naming every fact that holds it."""
+    facts: dict[tuple[str, str], list[str]] = {}
+    for kind, recs in seen.view.index.items():
+        for rec in recs.values():
+            for name, value in rec.items():
+                if isinstance(value, Unreadable):
+                    facts.setdefault((f"{kind}.{name}", value.raw), []).append(f"{rec.item}.{name}")
+    for (name, raw), named in sorted(facts.items()):
+        yield _built_in(
+            seen,
+            "unlisted_value",
+            "",
+            f"{name}={raw}",
+            f'{name} came as "{raw}", which the mapping does not list',
+            "Add the value to the mapping of this field, or tell the sender. Until then the fact is unknown and rules wait for it.",
+            facts=tuple(sorted(named)),
+        )
+
+
+def _conflicts(seen: Seen) -> Iterable[ExceptionState]:
+    for conflict in seen.conflicts:
+        yield _built_in(
+            seen,
+            "conflict",
+            conflict.subject,
+            conflict.action,
+            f"{conflict.action} for {conflict.subject}: {', '.join(conflict.rules)} ask for different things",
+            "Decide which rule is right and narrow the other, or put them in different groups.",
+            rules=conflict.rules,
+            places=conflict.places,
+        )
+    for rule_id, item, subject in seen.flapping:
+        yield _built_in(
+            seen,
+            "flapping",
+            item,
+            subject,
+            f"{subject} was asked for again and again within 24 hours by {rule_id}",
+            "Two systems may be undoing each other. Find out which, then change the rule.",
+            rules=(rule_id,),
+        )
+
+
+def _outcomes(seen: Seen) -> Iterable[ExceptionState]:
+    """A refusal or an unsure end that no standing rule raises to a person."""
+    owned = {s.item for s in seen.standings if s.rule.raises and s.rule.each is not None and s.rule.each.kind == "effect"}
+    for rec in seen.view.index.get("effect", {}).values():
+        if rec["status"] in {"refused", "unsure"} and rec.item not in owned:
+            how = f"was refused ({rec['reason']})" if rec["status"] == "refused" else "may or may not have happened"
+            yield _built_in(
+                seen,
+                "unhandled_outcome",
+                rec.item,
+                str(rec["status"]),
+                f"{rec['action']} for {rec['subject']} {how}",
+                f"No rule says whose this is. The other side said: {rec['detail'] or 'nothing'}. Mend the cause and retry the effect.",
+            )
+
+
+def _undecided(
+    seen: Seen, opened: Mapping[str, ExceptionState]
+) -> tuple[dict[RuleItem, datetime], list[ExceptionState], datetime | None]:
+    """What has been undecided for too long: one exception per missing fact, unless an open one already names the fact."""
+    since: dict[RuleItem, datetime] = {}
+    naming: dict[str, list[Rule]] = {}
+    wakes: list[datetime] = []
+    for lack in seen.lacks:
+        rule, item = lack.standing.rule, lack.standing.item
+        began = seen.memory.undecided.get((rule.id, item), seen.now)
+        since[rule.id, item] = min(began, since.get((rule.id, item), began))
+        due = _due(rule, lack.standing, began)
+        if seen.now >= due:
+            for fact in lack.facts:
+                naming.setdefault(fact, []).append(rule)
+        else:
+            wakes.append(due)
+    known = {fact for e in opened.values() for fact in e.facts}
+    found = [_missing(seen, fact, rules) for fact, rules in sorted(naming.items()) if fact not in known]
+    return since, found, min(wakes, default=None)
+
+
+def _due(rule: Rule, standing: Standing, began: datetime) -> datetime:
+    due = began + rule.undecided_after
+    return min(due, standing.after) if rule.group == "sla" and standing.after is not None else due
+
+
+def _missing(seen: Seen, fact: str, rules: Sequence[Rule]) -> ExceptionState:
+    by_id = {r.id: r for r in rules}
+    owners = sorted({r.owner or next((x.owner for x in r.raises), "") for r in by_id.values()} - {""})
+    return _built_in(
+        seen,
+        "undecided",
+        "",
+        fact,
+        f"{fact} is not known, so {', '.join(sorted(by_id))} cannot be decided",
+        "Find out why the fact has not come, or came in a form that cannot be read, and supply it.",
+        facts=(fact,),
+        rules=tuple(sorted(by_id)),
+        places=tuple(sorted(str(r.place) for r in by_id.values())),
+        owner=owners[0] if owners else OPERATIONS,
+    )
+
+
+def _built_in(
+    seen: Seen,
+    rule: str,
+    item: str,
+    about: str,
+    title: str,
+    runbook: str,
+    *,
+    facts: tuple[str, ...] = (),
+    rules: tuple[str, ...] = (),
+    places: tuple[str, ...] = (),
+    owner: str = OPERATIONS,
+    severity: str = "high",
+) -> ExceptionState:
+    key = key_of(rule, item, about)
+    return ExceptionState(
+        key, rule, item, about, owner, severity, title, seen.now, runbook, facts=facts, rules=rules, places=places
+    )
+
+
+def earliest_snooze_end(exceptions: Iterable[ExceptionState], next_deadline: datetime | None) -> dict[str, ExceptionState]:
+    """A snooze never sleeps through a deadline: it ends an hour before the next one of the case."""
+    changed: dict[str, ExceptionState] = {}
+    for one in exceptions:
+        if one.state == "snoozed" and one.until is not None and next_deadline is not None:
+            end = next_deadline - timedelta(hours=1)
+            if end < one.until:
+                changed[one.key] = replace(one, until=end)
+    return changed
+
+
+def units_named(rec: Rec) -> frozenset[str]:
+    value: Any = rec.get("units")
+    return frozenset(u.key for u in value if isinstance(u, Rec)) if isinstance(value, Items) else frozenset()

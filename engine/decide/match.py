@@ -1,0 +1,213 @@
+"""Which rules hold, for which items. Only rules that read a changed fact are evaluated again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from engine.decide.memory import Answer, HoldClock, Memory, RuleItem
+from engine.decide.view import Answers, View, changed
+from engine.facts.values import Rec, is_gap
+from engine.language.ruleset import Rule, RuleSet, Truth
+
+Matches = Mapping[str, Mapping[str, Truth]]  # rule id -> item -> True or None (unknown); what is false is left out
+Given = Mapping[RuleItem, str]  # answers that count now
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What the next pass over the same case may build on. Belongs to one rule set."""
+
+    rule_set: str
+    view: View
+    given: Given
+    matches: Matches
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A rule that is not false for an item: `truth` True or None. `until` is when it becomes ready, if time is all it waits for.
+
+    `after_unknown` says that its `after` (or `for`) cannot be worked out.
+    """
+
+    rule: Rule
+    item: str
+    rec: Rec | None
+    env: Mapping[str, Any]
+    truth: Truth
+    ready: bool
+    until: datetime | None = None
+    after: datetime | None = None
+    after_unknown: bool = False
+
+
+def rules_reading(rule_set: RuleSet, facts: Iterable[str]) -> dict[str, Rule]:
+    """The rules to look at again when these facts changed, by id."""
+    found: dict[str, Rule] = {}
+    for fact in facts:
+        for rule in rule_set.reading.get(fact, ()):
+            found[rule.id] = rule
+    return found
+
+
+def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None) -> Matches:
+    """Evaluate what may have changed; the rest is taken from `previous`. The result is what evaluating all rules gives."""
+    if previous is None or previous.rule_set != rule_set.hash:
+        again: Iterable[Rule] = rule_set.rules
+        matches: dict[str, Mapping[str, Truth]] = {}
+    else:
+        facts = changed(previous.view, view)
+        facts.update(f"answer.{rule}" for rule, _ in _differing(previous.given, given))
+        again = rules_reading(rule_set, facts).values()
+        matches = dict(previous.matches)
+    by_item = answers_by_item(given)
+    for rule in again:
+        found = _evaluate(rule, view, by_item)
+        if found:
+            matches[rule.id] = found
+        else:
+            matches.pop(rule.id, None)
+    return matches
+
+
+def _differing(before: Given, after: Given) -> set[RuleItem]:
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+
+
+def answers_by_item(given: Given) -> dict[str, Answers]:
+    by_item: dict[str, Answers] = {}
+    for (rule_id, item), answer in given.items():
+        by_item.setdefault(item, Answers())[rule_id] = answer
+    return by_item
+
+
+def env_for(rule: Rule, rec: Rec | None, view: View, by_item: Mapping[str, Answers]) -> Mapping[str, Any]:
+    """The names a rule sees for one item."""
+    if rec is None or rule.each is None:
+        return {**view.env, "answer": by_item[""]} if "" in by_item else view.env
+    env = view.bound(rule.each.name, rec)
+    env["answer"] = by_item.get(rec.item, view.env["answer"])
+    return env
+
+
+def _evaluate(rule: Rule, view: View, by_item: Mapping[str, Answers]) -> dict[str, Truth]:
+    if rule.mode == "off":
+        return {}
+    if rule.each is None:
+        truth = rule.when.truth(env_for(rule, None, view, by_item))
+        return {} if truth is False else {"": truth}
+    found: dict[str, Truth] = {}
+    for rec in view.items(rule.each):
+        truth = rule.when.truth(env_for(rule, rec, view, by_item))
+        if truth is not False:
+            found[rec.item] = truth
+    return found
+
+
+def standings(
+    rule_set: RuleSet, view: View, given: Given, matches: Matches, memory: Memory, now: datetime
+) -> tuple[list[Standing], dict[RuleItem, HoldClock]]:
+    """Every rule and item that is not false, with its clocks as of `now`, in the order of rule ids and facts."""
+    by_item = answers_by_item(given)
+    clocks: dict[RuleItem, HoldClock] = {}
+    found: list[Standing] = []
+    for rule in rule_set.rules:
+        items = matches.get(rule.id)
+        if not items:
+            continue
+        recs: Iterable[Rec | None] = (None,) if rule.each is None else (r for r in view.items(rule.each) if r.item in items)
+        for rec in recs:
+            item = rec.item if rec is not None else ""
+            standing, clock = _stand(rule, item, rec, env_for(rule, rec, view, by_item), items[item], memory, now)
+            found.append(standing)
+            if clock is not None:
+                clocks[rule.id, item] = clock
+    return found, clocks
+
+
+def _stand(
+    rule: Rule, item: str, rec: Rec | None, env: Mapping[str, Any], truth: Truth, memory: Memory, now: datetime
+) -> tuple[Standing, HoldClock | None]:
+    clock: HoldClock | None = None
+    instants: list[datetime] = []
+    paused = unknown = False
+    if rule.hold_for is not None:
+        wanted = rule.hold_for.value(env)
+        clock = _run(memory.clocks.get((rule.id, item)) or memory.clocks.get((rule.was, item)), rule, truth, now)
+        if not isinstance(wanted, timedelta):
+            unknown = True
+        elif clock.elapsed(now) < wanted:
+            paused = clock.since is None
+            instants.append((clock.since or now) + wanted - clock.ran)
+    after: datetime | None = None
+    if rule.after is not None:
+        value = rule.after.value(env)
+        if is_gap(value) or not isinstance(value, datetime):
+            unknown = True
+        else:
+            after = value
+            if after > now:
+                instants.append(after)
+    until = max(instants) if instants and not paused else None
+    standing = Standing(
+        rule,
+        item,
+        rec,
+        env,
+        truth,
+        ready=not instants and not unknown,
+        until=until,
+        after=after,
+        after_unknown=unknown,
+    )
+    return standing, clock
+
+
+def _run(clock: HoldClock | None, rule: Rule, truth: Truth, now: datetime) -> HoldClock:
+    if clock is None or clock.meaning != rule.meaning:
+        return HoldClock(timedelta(), now if truth else None, rule.meaning)
+    if truth:
+        return clock if clock.since is not None else HoldClock(clock.ran, now, rule.meaning)
+    return HoldClock(clock.elapsed(now), None, rule.meaning)
+
+
+def answers_given(view: View, rule_set: RuleSet, answers: Mapping[RuleItem, Answer]) -> dict[RuleItem, str]:
+    """The answers that count: those whose exception would be about the same now."""
+    counting: dict[RuleItem, str] = {}
+    for (rule_id, item), answer in answers.items():
+        rule = rule_set.rule(rule_id)
+        if rule is None or not rule.raises:
+            continue
+        raising = next((r for r in rule.raises if r.answers), None)
+        if raising is None or answer.answer not in raising.answers:
+            continue
+        rec = _record(view, rule, item)
+        if raising.about is None or (rec is None and rule.each is not None):
+            counting[rule_id, item] = answer.answer
+            continue
+        env = env_for(rule, rec, view, {})
+        if about_text(raising.about.value(env)) == answer.about:
+            counting[rule_id, item] = answer.answer
+    return counting
+
+
+def _record(view: View, rule: Rule, item: str) -> Rec | None:
+    kind, _, key = item.partition(":")
+    return view.index.get(kind, {}).get(key) if rule.each is not None else None
+
+
+def about_text(value: Any) -> str:
+    """What an exception is about, as text that is equal when it is the same."""
+    if value is None:
+        return ""
+    if isinstance(value, Rec):
+        return value.item
+    if isinstance(value, tuple):
+        every = (*value, *getattr(value, "unsure", ()))
+        return ",".join(sorted(about_text(v) for v in every))
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)

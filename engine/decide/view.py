@@ -1,0 +1,97 @@
+"""What rules see in one pass: the facts of the case, the YAML's derived facts on top, and what changed since the last pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.facts.derive import Facts
+from engine.facts.values import Items, Rec
+from engine.language.ruleset import Each, RuleSet
+
+Index = dict[str, dict[str, Rec]]  # kind -> key -> record or item
+
+
+class Answers(dict[str, str | None]):
+    """Answers of one item by rule id; a question nobody answered is missing."""
+
+    def __missing__(self, rule_id: str) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Facts with derived facts filled in, `env` the names every rule sees, `index` every record and item by kind and key."""
+
+    facts: Facts
+    env: Mapping[str, Any]
+    index: Index
+
+    def bound(self, name: str, rec: Rec) -> dict[str, Any]:
+        """The names seen by an evaluation for `rec`: it, what holds it, and the names everyone sees."""
+        env = dict(self.env)
+        holder = rec.parent
+        while holder is not None:
+            env.setdefault(holder.kind, holder)
+            if env[holder.kind] is None or holder.kind not in self.env:
+                env[holder.kind] = holder
+            holder = holder.parent
+        env[name] = rec
+        return env
+
+    def items(self, each: Each) -> Iterator[Rec]:
+        """What a rule with this `each` is evaluated for, in the order of the facts."""
+        level: list[Rec] = list(self.facts.records.get(each.kind, ()))
+        for step in each.path:
+            level = [below for rec in level for below in (rec.get(step) or ())]
+        yield from level
+
+
+def view_of(rule_set: RuleSet, facts: Facts) -> View:
+    """Fill in the derived facts, in their order, and index everything."""
+    index = _index(facts)
+    env: dict[str, Any] = {**facts.env(), "params": rule_set.params, "answer": Answers()}
+    view = View(facts, env, index)
+    for fact in rule_set.facts:
+        for rec in index.get(fact.kind, {}).values():
+            rec[fact.name] = fact.expression.value(view.bound(fact.kind, rec))
+    return view
+
+
+def _index(facts: Facts) -> Index:
+    index: Index = {}
+    waiting: list[Rec] = [rec for records in facts.records.values() for rec in records]
+    while waiting:
+        rec = waiting.pop()
+        of_kind = index.setdefault(rec.kind, {})
+        if rec.key in of_kind:
+            continue
+        of_kind[rec.key] = rec
+        for value in rec.values():
+            if isinstance(value, Rec):
+                waiting.append(value)
+            elif isinstance(value, Items):
+                waiting.extend(v for v in value if isinstance(v, Rec))
+    return {kind: dict(sorted(recs.items())) for kind, recs in sorted(index.items())}
+
+
+def changed(before: View, after: View) -> set[str]:
+    """The facts whose value differs, as `kind.field`, plus the bare kinds of which one came or went."""
+    found: set[str] = set()
+    for kind in before.index.keys() | after.index.keys():
+        old, new = before.index.get(kind, {}), after.index.get(kind, {})
+        for key in old.keys() | new.keys():
+            was, now = old.get(key), new.get(key)
+            if was is None or now is None:
+                found.add(kind)
+                found.update(f"{kind}.{name}" for name in (was or now or {}))
+            elif was is not now:
+                found.update(f"{kind}.{name}" for name in was.keys() | now.keys() if not _same(was.get(name), now.get(name)))
+    return found
+
+
+def _same(left: Any, right: Any) -> bool:
+    return (
+        left is right or (left.__class__ is right.__class__ and left == right) or (left == right and not isinstance(left, bool))
+    )
