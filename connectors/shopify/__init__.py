@@ -1,0 +1,1 @@
+"""The store at Shopify: orders, and the refunds, cancellations and fulfilments people make there."""
