@@ -1,0 +1,45 @@
+"""Values as people read them: in titles, traces and reasons."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from engine.facts.values import Items, Money, Rec, Unreadable, is_gap
+from engine.language.durations import show_duration
+
+
+def show(value: Any) -> str:
+    """`12.50 EUR`, `2026-11-03T09:30Z`, `SKU-1, SKU-2`. What is missing is `(missing)`; unsure items end in `?`."""
+    if value is None:
+        return "(missing)"
+    if isinstance(value, Unreadable):
+        return f"(unreadable: {value.raw})"
+    if is_gap(value):
+        return "(unknown)"
+    if isinstance(value, Rec):
+        return value.key.rsplit("/", 1)[-1]
+    if isinstance(value, Items):
+        return ", ".join([*(show(v) for v in value), *(f"{show(v)}?" for v in value.unsure)]) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(show(v) for v in value) or "none"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {show(v)}" for k, v in value.items()) + "}"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Money):
+        return f"{value.amount:f} {value.currency}"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%MZ") if not value.second else value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return show_duration(value)
+    return str(value)
