@@ -137,7 +137,7 @@ def _unlisted(seen: Seen) -> Iterable[ExceptionState]:
             "",
             f"{name}={raw}",
             f'{name} came as "{raw}", which the mapping does not list',
-            "Add the value to the mapping of this field, or tell the sender. Until then the fact is unknown and rules wait for it.",
+            "Add the value to the mapping of this field, or tell the sender. Until then rules that read it wait.",
             facts=tuple(sorted(named)),
         )
 

@@ -71,10 +71,7 @@ def owned(
         return False
     mine = frozenset(r.item for r in lineage(rec)) if rec is not None else frozenset()
     units = frozenset(u.key for u in units_of(rec)) if rec is not None else frozenset()
-    for one in exceptions.values():
-        if _concerns(rule_set, view, one, actions) and _touches(view, one, mine, units):
-            return True
-    return False
+    return any(_concerns(rule_set, view, one, actions) and _touches(view, one, mine, units) for one in exceptions.values())
 
 
 def _concerns(rule_set: RuleSet, view: View, one: ExceptionState, actions: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Why and why not: for every rule and item, what came of it, which condition decided it, with which values, and where in the YAML.
+"""Why and why not: for every rule and item, what came of it, which condition decided, with which values, where in the YAML.
 
 Worked out on demand from a decision, which holds everything it was made from.
 """
