@@ -178,7 +178,7 @@ def _outcomes(seen: Seen) -> Iterable[ExceptionState]:
                 rec.item,
                 str(rec["status"]),
                 f"{rec['action']} for {rec['subject']} {how}",
-                f"No rule says whose this is. The other side said: {rec['detail'] or 'nothing'}. Mend the cause and retry the effect.",
+                f"No rule says whose this is. They said: {rec['detail'] or 'nothing'}. Mend the cause and retry the effect.",
             )
 
 

@@ -29,7 +29,7 @@ def read_case(rule_set: RuleSet, document: Any) -> tuple[Case, Memory, datetime]
         raise BadDocument('the input is not a JSON object with "now" and "records"')
     unknown = set(document) - {"now", "records", "memory", "case", "opened_at"}
     if unknown:
-        name = sorted(unknown)[0]
+        name = min(unknown)
         raise BadDocument(f"unknown key {name!r}{did_you_mean(name, ['now', 'records', 'memory', 'case', 'opened_at'])}")
     now = _instant(document.get("now"), "now")
     records = _records(rule_set, document.get("records"), now)

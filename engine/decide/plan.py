@@ -22,7 +22,7 @@ FLAPPING_COUNT = 3  # a repeatable subject may come this often in the window, th
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The outbox after this pass: all `effects` of the case, the `planned` ones to be sent, keys `withdrawn` as no longer asked for."""
+    """The outbox after this pass: all `effects`, the `planned` ones to be sent, keys `withdrawn` as no longer asked for."""
 
     effects: tuple[EffectState, ...]
     planned: tuple[EffectState, ...]
