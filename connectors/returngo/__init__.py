@@ -1,0 +1,1 @@
+"""ReturnGO: the returns platform where customers ask, labels are made and goods are inspected."""
