@@ -1,0 +1,407 @@
+"""What a store keeps and promises, whatever database is under it.
+
+Everything written inside one `transaction()` is there after a crash, or nothing of it is. Rows are plain: canonical values
+travel as JSON text, so that a store needs no vocabulary and people can read the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from engine.facts.outside import Event, Ref
+from engine.language.ruleset import RuleSet
+
+Node = tuple[str, str]  # (kind, key) of a record, whether it has come or not
+
+
+class StoreInUse(Exception):  # noqa: N818 - named for what it tells
+    """Another process is the writer of this store."""
+
+
+class NewerStore(Exception):  # noqa: N818
+    """The store was written by a newer version of instep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journalled:
+    """An event with its place in the journal."""
+
+    seq: int
+    event: Event
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SetAsideRow:
+    """A payload that could not become a record. It waits, whole, until a mapping can read it."""
+
+    seq: int
+    connector: str
+    kind: str
+    reason: str
+    place: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """A record: `state` is the JSON text of its `RecordState`, `sources` the event each of its mappings last won with."""
+
+    id: int
+    kind: str
+    key: str
+    seen_at: datetime
+    state: str
+    sources: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """A case: `memory` is JSON text, `version` counts the passes that changed something."""
+
+    id: int
+    name: str
+    anchored: bool
+    opened_at: datetime
+    memory: str
+    version: int = 0
+    open: bool = True
+    wake_at: datetime | None = None
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """The latest pass that came out differently, and until when it was confirmed."""
+
+    id: int
+    rule_set: str
+    now: datetime
+    last_now: datetime
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectEntry:
+    """An effect as the outbox keeps it; `units`, `params` and `receipt` are JSON text. `due_at` is when the dispatcher looks
+    at it next; None is never.
+    """
+
+    key: str
+    action: str
+    subject: str
+    status: str
+    mode: str
+    rule: str
+    item: str
+    group: str
+    units: str
+    params: str
+    planned_at: datetime
+    due_at: datetime | None
+    not_before: datetime | None
+    sent_at: datetime | None
+    settled_at: datetime | None
+    attempts: int
+    reason: str
+    detail: str
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    """An outbox row."""
+
+    id: int
+    case_id: int
+    case: str
+    entry: EffectEntry
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionEntry:
+    """What the store is told about an exception."""
+
+    key: str
+    rule: str
+    item: str
+    about: str
+    owner: str
+    severity: str
+    title: str
+    runbook: str
+    answers: str
+    state: str
+    opened_at: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionRow:
+    """An exception with its case (empty where it is about the client as a whole)."""
+
+    id: int
+    case_id: int | None
+    case: str
+    entry: ExceptionEntry
+    assigned_to: str
+    closed_at: datetime | None
+    why_closed: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    """How far a poll came, and when it is due next."""
+
+    connector: str
+    feed: str
+    cursor: str
+    next_at: datetime
+    failures: int = 0
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRow:
+    """One thing to be fetched."""
+
+    id: int
+    connector: str
+    ref: Ref
+    attempts: int
+    reason: str
+
+
+class Journal(Protocol):
+    """Every event, append-only, in the order it came to be known."""
+
+    def append(self, events: Sequence[Event], received_at: datetime) -> list[int]:
+        """The sequence numbers of the new ones. A delivery that is there already is left out."""
+        ...
+
+    def after(self, seq: int, limit: int) -> list[Journalled]: ...
+
+    def one(self, seq: int) -> Journalled | None: ...
+
+    def position(self) -> int:
+        """Up to where events have been taken in."""
+        ...
+
+    def move_to(self, seq: int) -> None: ...
+
+    def behind(self) -> int:
+        """How many events wait to be taken in."""
+        ...
+
+    def set_aside(self, seq: int, reason: str, place: str, at: datetime) -> None: ...
+
+    def waiting_aside(self) -> list[SetAsideRow]: ...
+
+    def no_longer_aside(self, seq: int, at: datetime) -> None: ...
+
+
+class Records(Protocol):
+    """Records by kind and key, and the links between them."""
+
+    def get(self, kind: str, key: str) -> RecordRow | None: ...
+
+    def put(self, row: RecordRow) -> int:
+        """By kind and key; the id of the row is not looked at. Returns its id."""
+        ...
+
+    def link(self, record_id: int, links: Iterable[Node]) -> None:
+        """Replaces the links of the record."""
+        ...
+
+    def neighbours(self, node: Node) -> list[Node]:
+        """Nodes this one names, and nodes that name it."""
+        ...
+
+    def ids(self, nodes: Iterable[Node]) -> dict[Node, int]:
+        """Of those that have come."""
+        ...
+
+    def of_case(self, case_id: int) -> list[RecordRow]: ...
+
+    def of_kind(self, kind: str) -> list[RecordRow]: ...
+
+
+class Cases(Protocol):
+    """Cases, who is in them, what was decided last, and when to look again."""
+
+    def get(self, case_id: int) -> CaseRow | None: ...
+
+    def named(self, name: str) -> CaseRow | None: ...
+
+    def find(self, text: str) -> list[CaseRow]:
+        """By the name of the case, or by the key of any record in it or named by one in it."""
+        ...
+
+    def holding(self, record_id: int) -> list[CaseRow]: ...
+
+    def open(self, name: str, *, anchored: bool, opened_at: datetime, memory: str) -> int: ...
+
+    def save(self, row: CaseRow) -> None:
+        """Everything of the row but its id; the version is counted up."""
+        ...
+
+    def members(self, case_id: int) -> set[int]: ...
+
+    def set_members(self, case_id: int, record_ids: Iterable[int]) -> None: ...
+
+    def absorb(self, case_id: int, into: int) -> None:
+        """The case lives on in another; what was kept of it is found there."""
+        ...
+
+    def wake(self, case_ids: Iterable[int], at: datetime) -> None:
+        """Look at them at this instant, or earlier where that was due anyway."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[int]: ...
+
+    def next_wake(self, after: datetime) -> datetime | None: ...
+
+    def all_open(self) -> list[int]: ...
+
+    def listed(self, *, only_open: bool, limit: int) -> list[CaseRow]: ...
+
+    def decided(self, case_id: int, *, rule_set_id: int, seq: int, now: datetime, digest: bytes, trace: str) -> None:
+        """Keeps the decision; one that came out like the last only moves its `last_now`."""
+        ...
+
+    def last_decision(self, case_id: int) -> DecisionRow | None: ...
+
+
+class Outbox(Protocol):
+    """Effects and their receipts."""
+
+    def put(self, case_id: int, entries: Iterable[EffectEntry]) -> None: ...
+
+    def withdraw(self, case_id: int, keys: Iterable[str]) -> None: ...
+
+    def reschedule(self, case_id: int, key: str, due_at: datetime | None) -> None: ...
+
+    def due(self, now: datetime, limit: int) -> list[EffectRow]: ...
+
+    def next_due(self, after: datetime) -> datetime | None: ...
+
+    def of_case(self, case_id: int) -> list[EffectRow]: ...
+
+    def under_way(self) -> list[EffectRow]:
+        """Those performing or unsure."""
+        ...
+
+    def under_way_elsewhere(self, case_id: int, key: str) -> bool:
+        """Whether another case is sending an effect of this key, or does not know how that ended."""
+        ...
+
+    def listed(self, statuses: Sequence[str], limit: int) -> list[EffectRow]: ...
+
+    def receipt(self, case_id: int, key: str, at: datetime, reference: str, details: str) -> None: ...
+
+
+class Exceptions(Protocol):
+    """What people must look at. `case_id` None is about the client as a whole."""
+
+    def replace(self, case_id: int, entries: Iterable[ExceptionEntry], at: datetime, why_closed: Mapping[str, str]) -> None:
+        """These are open now: new ones are opened, changed ones changed, all others closed, with the reason by key."""
+        ...
+
+    def raise_one(self, case_id: int | None, entry: ExceptionEntry) -> None:
+        """Opened where it is not open already."""
+        ...
+
+    def close_one(self, case_id: int | None, key: str, at: datetime, why: str) -> None: ...
+
+    def assign(self, exception_id: int, to: str) -> None: ...
+
+    def listed(self, *, case_id: int | None = None, only_open: bool = True, limit: int = 1000) -> list[ExceptionRow]: ...
+
+    def of_client(self) -> list[ExceptionRow]:
+        """Open ones that are about the client as a whole."""
+        ...
+
+
+class Rounds(Protocol):
+    """What is asked of the outside, when: polls, fetches, and how often each connector was called today."""
+
+    def feed(self, connector: str, feed: str) -> FeedRow | None: ...
+
+    def save_feed(self, row: FeedRow) -> None: ...
+
+    def feeds(self) -> list[FeedRow]: ...
+
+    def ask(self, connector: str, ref: Ref, due_at: datetime, reason: str) -> None:
+        """To be fetched at this instant, or earlier where that was asked already; attempts count anew."""
+        ...
+
+    def ask_once(self, connector: str, ref: Ref, due_at: datetime, reason: str) -> None:
+        """As `ask`, unless it was ever asked."""
+        ...
+
+    def fetches_due(self, now: datetime, limit: int) -> list[FetchRow]: ...
+
+    def fetched(self, fetch_id: int) -> None: ...
+
+    def fetch_later(self, fetch_id: int, due_at: datetime | None, fault: str) -> None: ...
+
+    def next_fetch(self, after: datetime) -> datetime | None: ...
+
+    def spend(self, connector: str, day: str, calls: int) -> None: ...
+
+    def spent(self, connector: str, day: str) -> int: ...
+
+
+class RuleSets(Protocol):
+    """Which rule sets were active, and since when."""
+
+    def activate(self, rule_set: RuleSet, files: Mapping[str, str], at: datetime) -> int:
+        """The id decisions refer to; the active one keeps its id while its hash stays the same."""
+        ...
+
+    def active(self) -> tuple[str, str] | None:
+        """Client and hash of the active rule set."""
+        ...
+
+
+class Store(Protocol):
+    """All of it. One process at a time is the writer."""
+
+    @property
+    def journal(self) -> Journal: ...
+
+    @property
+    def records(self) -> Records: ...
+
+    @property
+    def cases(self) -> Cases: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def exceptions(self) -> Exceptions: ...
+
+    @property
+    def rounds(self) -> Rounds: ...
+
+    @property
+    def rule_sets(self) -> RuleSets: ...
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """All or nothing. Inside another it is a part that can fail alone."""
+        ...
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another process has written since this was last asked."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """How much there is, for a status page."""
+        ...
+
+    def close(self) -> None: ...

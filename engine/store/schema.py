@@ -1,0 +1,219 @@
+"""The tables, as forward-only migrations. Names are the words of the house, so that Datasette shows a readable book."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlite_utils import Database, Migrations
+
+FIRST = """
+create table journal (
+    seq integer primary key,
+    connector text not null,
+    kind text not null,
+    about text not null,
+    delivery text not null,
+    digest blob not null,
+    payload blob,
+    repeats integer references journal (seq),
+    observed_at text not null,
+    received_at text not null,
+    requested integer not null
+);
+create index journal_by_digest on journal (digest) where payload is not null;
+create unique index journal_by_delivery on journal (connector, delivery) where delivery <> '';
+
+create table records (
+    id integer primary key,
+    kind text not null,
+    key text not null,
+    seen_at text not null,
+    state text not null,
+    sources text not null
+);
+create unique index records_by_key on records (kind, key);
+create index records_by_bare_key on records (key);
+
+create table links (
+    record_id integer not null references records (id),
+    kind text not null,
+    key text not null,
+    primary key (record_id, kind, key)
+) without rowid;
+create index links_by_target on links (key, kind);
+
+create table cases (
+    id integer primary key,
+    name text not null,
+    anchored integer not null,
+    opened_at text not null,
+    version integer not null,
+    open integer not null,
+    wake_at text,
+    failures integer not null default 0,
+    absorbed_into integer references cases (id),
+    memory text not null
+);
+create unique index cases_by_name on cases (name) where absorbed_into is null;
+create index cases_by_wake on cases (wake_at) where wake_at is not null;
+create index cases_open on cases (id) where open = 1;
+create index cases_absorbed on cases (absorbed_into) where absorbed_into is not null;
+
+create table case_records (
+    case_id integer not null references cases (id),
+    record_id integer not null references records (id),
+    primary key (case_id, record_id)
+) without rowid;
+create index case_records_by_record on case_records (record_id);
+
+create table rule_sets (
+    id integer primary key,
+    hash text not null,
+    client text not null,
+    files text not null,
+    activated_at text not null
+);
+
+create table decisions (
+    id integer primary key,
+    case_id integer not null references cases (id),
+    rule_set_id integer not null references rule_sets (id),
+    journal_seq integer not null,
+    now text not null,
+    last_now text not null,
+    digest blob not null,
+    trace text not null
+);
+create index decisions_by_case on decisions (case_id, id);
+
+create table effects (
+    id integer primary key,
+    case_id integer not null references cases (id),
+    key text not null,
+    action text not null,
+    subject text not null,
+    status text not null,
+    mode text not null,
+    rule text not null,
+    item text not null,
+    group_name text not null,
+    units text not null,
+    params text not null,
+    planned_at text not null,
+    due_at text,
+    not_before text,
+    sent_at text,
+    settled_at text,
+    attempts integer not null,
+    reason text not null,
+    detail text not null,
+    receipt text not null
+);
+create unique index effects_by_case on effects (case_id, key);
+create index effects_by_key on effects (key);
+create index effects_due on effects (due_at) where due_at is not null;
+create index effects_performing on effects (id) where status in ('performing', 'unsure');
+
+create table receipts (
+    id integer primary key,
+    effect_id integer not null references effects (id),
+    at text not null,
+    reference text not null,
+    details text not null
+);
+create index receipts_by_effect on receipts (effect_id);
+
+create table exceptions (
+    id integer primary key,
+    case_id integer references cases (id),
+    key text not null,
+    rule text not null,
+    item text not null,
+    about text not null,
+    owner text not null,
+    severity text not null,
+    title text not null,
+    runbook text not null,
+    answers text not null,
+    state text not null,
+    until text,
+    assigned_to text not null default '',
+    opened_at text not null,
+    closed_at text,
+    why_closed text not null default ''
+);
+create unique index exceptions_open on exceptions (coalesce(case_id, 0), key) where closed_at is null;
+create index exceptions_by_case on exceptions (case_id, id);
+
+create table cursors (
+    connector text not null,
+    feed text not null,
+    cursor text not null,
+    next_at text not null,
+    failures integer not null,
+    fault text not null,
+    primary key (connector, feed)
+) without rowid;
+
+create table fetches (
+    id integer primary key,
+    connector text not null,
+    kind text not null,
+    key text not null,
+    due_at text,
+    attempts integer not null,
+    reason text not null,
+    fault text not null
+);
+create unique index fetches_by_ref on fetches (connector, kind, key);
+create index fetches_due on fetches (due_at) where due_at is not null;
+
+create table budgets (
+    connector text not null,
+    day text not null,
+    calls integer not null,
+    primary key (connector, day)
+) without rowid;
+
+create table set_aside (
+    id integer primary key,
+    journal_seq integer not null references journal (seq),
+    reason text not null,
+    place text not null,
+    at text not null,
+    taken_in_at text
+);
+create unique index set_aside_by_journal on set_aside (journal_seq);
+create index set_aside_waiting on set_aside (id) where taken_in_at is null;
+
+create table position (
+    id integer primary key check (id = 1),
+    journal_seq integer not null
+);
+insert into position (id, journal_seq) values (1, 0);
+"""
+
+STEPS = (("the_first_tables", FIRST),)
+
+
+def migrations() -> Migrations:
+    """Every step there ever was, oldest first. A step that has been released is never edited."""
+    steps = Migrations("instep")
+    for name, script in STEPS:
+        steps(name=name)(_running(script))
+    return steps
+
+
+def _running(script: str) -> Callable[[Database], None]:
+    def step(db: Database) -> None:
+        for statement in script.split(";\n"):
+            if statement.strip():
+                db.conn.execute(statement)
+
+    return step
+
+
+def unknown_steps(db: Database) -> list[str]:
+    """Steps the file has seen that this version does not know: the mark of a newer version."""
+    known = {name for name, _ in STEPS}
+    return [done.name for done in migrations().applied(db) if done.name not in known]
