@@ -1,0 +1,1 @@
+"""EasyPost: what carriers saw of a parcel."""

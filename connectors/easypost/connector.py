@@ -1,0 +1,126 @@
+"""EasyPost as the carrier. It is only listened to and read: trackers are made by whoever makes the labels."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from connectors.http import Http, HttpError, dumps, loads
+from connectors.signatures import from_easypost
+from engine.facts.outside import (
+    Action,
+    Clock,
+    Codes,
+    Event,
+    Evidence,
+    Feed,
+    Hint,
+    Order,
+    Page,
+    Receipt,
+    Ref,
+    Refused,
+    Rejected,
+    Role,
+    TryLater,
+    WebhookRequest,
+)
+
+TRACKER = "easypost.tracker"
+
+
+class EasyPostSettings(BaseModel):
+    """`carrier: {use: easypost, webhook_secret: {secret: ...}, api_key: {secret: ...}}`.
+
+    `webhook_secret` is the one given to EasyPost with the webhook's URL. Without an `api_key` trackers cannot be asked for,
+    and what a delivery never told stays missing.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    webhook_secret: SecretStr = Field(min_length=1)
+    api_key: SecretStr = SecretStr("")
+    url: str = "https://api.easypost.com"
+    timeout: float = Field(20.0, gt=0)
+
+
+class EasyPostConnector:
+    """Signed events about trackers. Each tells the whole tracker, so that the latest holds all there is to know."""
+
+    name: ClassVar[str] = "easypost"
+    role: ClassVar[Role] = "carrier"
+    Settings: ClassVar[type[Any]] = EasyPostSettings
+    actions: ClassVar[Mapping[str, Action]] = MappingProxyType({})
+    feeds: ClassVar[Mapping[str, Feed]] = MappingProxyType({})  # lists go by creation, so a poll could not see a change
+
+    def __init__(self, settings: EasyPostSettings, clock: Clock, codes: Codes) -> None:  # noqa: ARG002 - no action, no code
+        key = settings.api_key.get_secret_value()
+        login = {"authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode("ascii")}  # the key is the user
+        self._secret = settings.webhook_secret.get_secret_value()
+        self._clock = clock
+        self._http = Http(settings.url, login, timeout=settings.timeout) if key else None
+
+    async def observe(self, feed: str, cursor: str) -> AsyncIterator[Page]:  # noqa: ARG002 - there is none to go on from
+        raise ValueError(f"easypost has no feed {feed!r}")
+        yield  # an iterator, as the protocol has it
+
+    def receive(self, request: WebhookRequest) -> Sequence[Event | Hint]:
+        """The tracker a delivery tells of; nothing for events about other things, such as batches."""
+        if not from_easypost(request.body, request.headers.get("x-hmac-signature", ""), self._secret):
+            raise Rejected(401, "X-Hmac-Signature does not match the body")
+        try:
+            told = loads(request.body)
+        except ValueError as fault:
+            raise Rejected(400, f"the body is not JSON: {fault}") from None
+        if not isinstance(told, dict):
+            raise Rejected(400, "the body is not a JSON object")
+        if not str(told.get("description", "")).startswith("tracker."):
+            return []
+        if not _tracking_code(told.get("result")):
+            raise Rejected(400, "the event is about a tracker and has no result.tracking_code")
+        delivery = told.get("id")
+        return [
+            Event(
+                self.name, TRACKER, request.body, request.received_at,
+                requested=False, delivery=delivery if isinstance(delivery, str) else "",
+            )
+        ]  # fmt: skip
+
+    async def fetch(self, ref: Ref) -> Sequence[Event]:
+        """The tracker of a tracking number, in the shape of an event. Of several the one made last: numbers are used again."""
+        if self._http is None or ref.kind != TRACKER or not ref.key:
+            return []
+        asked_at = self._clock()
+        try:
+            answer = await self._http.get("/v2/trackers", {"tracking_code": ref.key, "page_size": "100"})
+        except HttpError as no:
+            raise TryLater(f"GET /v2/trackers: {no}", timedelta(minutes=15)) from None
+        told = answer.json()
+        listed = told.get("trackers") if isinstance(told, dict) else None
+        if not isinstance(listed, list):
+            raise TryLater("GET /v2/trackers: the answer has no list of trackers")
+        trackers = [tracker for tracker in listed if _tracking_code(tracker) == ref.key]
+        latest = max(trackers, key=lambda tracker: str(tracker.get("created_at", "")), default=None)
+        if latest is None:
+            return []
+        return [Event(self.name, TRACKER, dumps({"result": latest}), asked_at, requested=True)]
+
+    async def look_up(self, orders: Sequence[Order]) -> Sequence[Evidence]:
+        return [Evidence(order.key, done=False) for order in orders]
+
+    async def perform(self, order: Order) -> Receipt:
+        raise Refused("unknown_action", f"the carrier is only read, and cannot do {order.action}")
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+
+def _tracking_code(tracker: Any) -> str:
+    code = tracker.get("tracking_code") if isinstance(tracker, dict) else None
+    return code if isinstance(code, str) else ""
