@@ -1,0 +1,160 @@
+"""One client: what it extends, which connectors it has, its parameters. Read from `rules/clients/<client>/client.yaml`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.facts.codec import describe, timestamp
+from engine.facts.outside import ROLES, Role
+from engine.language.node import Node
+from engine.problems import Place, Problems, did_you_mean
+
+_BATCH = re.compile(r"daily ([01]\d|2[0-3]):[0-5]\d")
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, str) and not _NAME.fullmatch(value):
+        raise ValueError(f'"{value}" is not a name: lower-case letters, digits, - and _, first a letter')
+    return value
+
+
+def _zone(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f'"{value}" is not a time zone like Europe/London') from None
+    return value
+
+
+def _batch(value: Any) -> Any:
+    if isinstance(value, str) and not _BATCH.fullmatch(value):
+        raise ValueError(f'"{value}" is not a batch time like "daily 02:00"')
+    return value
+
+
+def _instant(value: Any) -> Any:
+    """An instant, or a date, which `decided_since` puts into the client's time zone."""
+    if not isinstance(value, str):
+        raise ValueError(f"a date like 2026-11-01 is wanted, not {describe(value)}")  # noqa: TRY004 - pydantic wants it
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return timestamp(value)
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ConnectorUse(BaseModel):
+    """Which connector fills a role. Everything but `use` is the connector's own, and checked by its `Settings`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    use: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Cadence(Strict):
+    """When effects of an action go out, if not at once."""
+
+    batch: Annotated[str, BeforeValidator(_batch)]
+
+
+class ClientConfig(Strict):
+    """`client.yaml`. Secrets in it are still only named; see `resolve_secrets`."""
+
+    client: Annotated[str, BeforeValidator(_named)]
+    extends: list[str] = Field(default_factory=lambda: ["base"])
+    time_zone: Annotated[str, BeforeValidator(_zone)] = "UTC"
+    connectors: dict[Role, ConnectorUse] = Field(default_factory=dict)
+    params: dict[str, Any] = Field(default_factory=dict)
+    cadence: dict[str, Cadence] = Field(default_factory=dict)
+    since: Annotated[date | datetime | None, BeforeValidator(_instant)] = None
+    mode: Literal["live", "shadow"] = "live"
+    codes: dict[str, dict[str, str]] = Field(default_factory=dict)
+    max_new_effects: int = Field(default=20, ge=0)
+
+    @property
+    def decided_since(self) -> datetime | None:
+        """Cases opened before this are decided and shown, but nothing is sent for them."""
+        if self.since is None or isinstance(self.since, datetime):
+            return self.since
+        return datetime.combine(self.since, time(), ZoneInfo(self.time_zone))
+
+
+def read_client(node: Node, problems: Problems) -> ClientConfig | None:
+    """The client a file describes; None with located problems where it does not fit."""
+    if not node.expect_map(problems, "client.yaml"):
+        return None
+    try:
+        return ClientConfig.model_validate(node.plain())
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            place, code, message = _located(node, fault)
+            problems.add(place, code, message)
+        return None
+
+
+def node_at(node: Node, keys: Sequence[str | int]) -> Node:
+    """The node these keys lead to, or the nearest above it."""
+    for key in keys:
+        below = node.elements[key] if isinstance(key, int) and key < len(node.elements) else node.get(str(key))
+        if below is None:
+            return node
+        node = below
+    return node
+
+
+def _located(node: Node, fault: ErrorDetails) -> tuple[Place, str, str]:
+    """A fault of pydantic in the words and at the place of the author."""
+    keys = [key for key in fault["loc"] if key != "[key]"]
+    path = ".".join(map(str, keys)) or "client.yaml"
+    there = node_at(node, keys)
+    match fault["type"]:
+        case "missing":
+            return there.place, "missing-key", f'{".".join(map(str, keys[:-1])) or "client.yaml"} needs the key "{keys[-1]}"'
+        case "extra_forbidden":
+            holder = node_at(node, keys[:-1])
+            known = _known_keys(keys[:-1])
+            name = str(keys[-1])
+            return holder.key_place(name), "unknown-key", f'client.yaml has no key "{name}" here{did_you_mean(name, known)}'
+        case "literal_error" if "[key]" in fault["loc"]:
+            role = str(keys[-1])
+            holder = node_at(node, keys[:-1])
+            return holder.key_place(role), "unknown-word", f'"{role}" is not a role{did_you_mean(role, ROLES)}'
+        case "literal_error":
+            return there.place, "unknown-word", f"{path} is {fault['ctx']['expected']}, not {describe(fault['input'])}"
+        case "value_error":
+            return there.place, "bad-value", f"{path}: {fault['ctx']['error']}"
+    wanted = _WANTED.get(fault["type"])
+    if wanted is None:
+        return there.place, "bad-value", f"{path}: {fault['msg']}"
+    quote = ": write it in quotes" if wanted == "text" and there.kind == "scalar" and not there.is_null else ""
+    return there.place, "wrong-shape", f"{path} must be {wanted}, not {there.described()}{quote}"
+
+
+def _known_keys(holder: Sequence[str | int]) -> Mapping[str, Any]:
+    return Cadence.model_fields if holder and holder[0] == "cadence" else ClientConfig.model_fields
+
+
+_WANTED: Mapping[str, str] = {
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+}
