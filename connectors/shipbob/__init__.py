@@ -1,0 +1,1 @@
+"""The warehouse at ShipBob: what comes back is announced there, received, inspected and put away."""

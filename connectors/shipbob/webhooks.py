@@ -1,0 +1,47 @@
+"""What a ShipBob delivery says, once its sender is known."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, StrictInt, ValidationError
+
+from connectors.http import loads
+from connectors.signatures import from_standard_webhooks
+from engine.facts.outside import Ref, Rejected, WebhookRequest
+
+RETURN, RETURN_BY_ID = "shipbob.return", "shipbob.return_id"
+TOPICS = frozenset({"return.created", "return.updated", "return.completed"})
+
+
+class _Body(BaseModel):
+    """All we rely on: ShipBob publishes no schema of its deliveries, only that they look like the resource."""
+
+    id: StrictInt | None = None
+    reference_id: str | None = None
+
+
+def read(request: WebhookRequest, secret: str) -> Ref | None:
+    """The return to fetch, None for a topic we do not use. Raises `Rejected`."""
+    headers = request.headers
+    genuine = from_standard_webhooks(
+        request.body,
+        message_id=headers.get("webhook-id", ""),
+        timestamp=headers.get("webhook-timestamp", ""),
+        signatures=headers.get("webhook-signature", ""),
+        secret=secret,
+        now=request.received_at,
+    )
+    if not genuine:
+        raise Rejected(401, "the signature does not match, or is older than five minutes")
+    if headers.get("x-webhook-topic") not in TOPICS:
+        return None
+    try:
+        body = _Body.model_validate(loads(request.body))
+    except ValidationError:
+        raise Rejected(400, "not a return") from None
+    except ValueError as fault:
+        raise Rejected(400, f"not JSON: {fault}") from None
+    if body.reference_id and body.reference_id.isprintable():
+        return Ref(RETURN, body.reference_id)
+    if body.id is None:
+        raise Rejected(400, "a return without id and reference_id")
+    return Ref(RETURN_BY_ID, str(body.id))
