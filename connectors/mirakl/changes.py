@@ -10,7 +10,15 @@ from connectors.http import HttpError
 from connectors.mirakl.actions import cancel_body, code_for, refund_body
 from connectors.mirakl.client import Json, MiraklClient, ReturnCall, objects
 from connectors.mirakl.reading import ORDER, RETURN, Reader
-from connectors.mirakl.refusals import by_message, by_status, cancel_refused, refund_refused, said, speaks_of_balance
+from connectors.mirakl.refusals import (
+    by_message,
+    by_status,
+    cancel_refused,
+    refund_refused,
+    refund_waits,
+    said,
+    speaks_of_balance,
+)
 from engine.facts.outside import Codes, Order, Receipt, Ref, Refused, TryLater, Unsure
 
 _WAIT_FOR_A_PERSON = timedelta(minutes=15)
@@ -123,6 +131,7 @@ class Changes:
         return by_status(no)
 
     async def _judged(self, order: Order, item: Json, detail: str, judge: _Judge) -> Refused:
+        """By the order first, then by the words, then by what may stand in the way."""
         if speaks_of_balance(detail):
             return Refused("balance_too_low", detail)
         ref = Ref(ORDER, str(order.params["order"]))
@@ -130,8 +139,13 @@ class Changes:
             now = await self._reader.read([ref])
         except TryLater:
             return by_message(detail)
-        found = judge(now[ref].body, item["order_line_id"], item, detail) if ref in now else Refused("not_found", detail)
-        return found or by_message(detail)
+        if ref not in now:
+            return Refused("not_found", detail)
+        shown, line_id = now[ref].body, item["order_line_id"]
+        waits = judge is refund_refused and refund_waits(shown, line_id)
+        return judge(shown, line_id, item, detail) or by_message(
+            detail, otherwise="refund_in_progress" if waits else "invalid_request"
+        )
 
     async def _reason_refused(self, no: HttpError, code: str, kind: str) -> Refused:
         """Operators choose their reason codes, and which of them a seller may use (RE01)."""

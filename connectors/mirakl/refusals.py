@@ -21,7 +21,8 @@ UNPAID = frozenset({"WAITING_REFUND_TAX_CONFIRMATION", "WAITING_REFUND", "WAITIN
 _BALANCE = re.compile(r"balance|\bsolde\b|\bsaldo\b|guthaben", re.IGNORECASE)
 _WORDS = (
     (re.compile(r"\btax(es)?\b", re.IGNORECASE), "tax_missing"),
-    (re.compile(r"\breason", re.IGNORECASE), "reason_not_allowed"),
+    (re.compile(r"reason[ _]code|reason\b.*\b(cannot|not|invalid)\b|invalid reason", re.IGNORECASE), "reason_not_allowed"),
+    (re.compile(r"in progress", re.IGNORECASE), "refund_in_progress"),
     (re.compile(r"\bamount\b|exceed", re.IGNORECASE), "invalid_amount"),
     (re.compile(r"does not exist|not found", re.IGNORECASE), "not_found"),
     (re.compile(r"invalid state|must be '|expected state", re.IGNORECASE), "wrong_state"),
@@ -58,23 +59,29 @@ def said(no: HttpError) -> str:
 
 def refund_refused(order: Json, line_id: str, item: Json, detail: str) -> Refused | None:
     """Why a refund of `item` on that line could not be, judged by the order as OR11 shows it now."""
-    line = next((one for one in objects(order, "order_lines") if one.get("order_line_id") == line_id), None)
+    line = _line(order, line_id)
     if line is None:
         return Refused("not_found", detail)
     checks: tuple[tuple[str, Callable[[], bool]], ...] = (
         ("order_closed", lambda: "CLOSED" in (order.get("order_state"), line.get("order_line_state"))),
         ("not_debited", lambda: not (line.get("debited_date") or order.get("customer_debited_date"))),
         ("line_not_refundable", lambda: line.get("order_line_state") not in REFUNDABLE),
-        ("refund_in_progress", lambda: _unpaid(line)),
-        ("invalid_amount", lambda: _too_much(line, item)),
         ("tax_missing", lambda: _tax_missing(line, item)),
+        ("invalid_amount", lambda: _too_much(line, item, besides=UNPAID)),
+        ("refund_in_progress", lambda: _too_much(line, item)),
     )
     return next((Refused(word, detail) for word, holds in checks if holds()), None)
 
 
+def refund_waits(order: Json, line_id: str) -> bool:
+    """Whether a refund of the line is still under way: some operators take one at a time."""
+    line = _line(order, line_id)
+    return line is not None and any(_state(r) in UNPAID for r in objects(line, "refunds"))
+
+
 def cancel_refused(order: Json, line_id: str, item: Json, detail: str) -> Refused | None:
     """Why a cancellation of `item` could not be: paid orders are refunded, not cancelled."""
-    line = next((one for one in objects(order, "order_lines") if one.get("order_line_id") == line_id), None)
+    line = _line(order, line_id)
     if line is None:
         return Refused("not_found", detail)
     if line.get("debited_date") or line.get("order_line_state") not in CANCELABLE:
@@ -82,13 +89,18 @@ def cancel_refused(order: Json, line_id: str, item: Json, detail: str) -> Refuse
     return Refused("invalid_amount", detail) if _too_much(line, item) else None
 
 
-def _unpaid(line: Json) -> bool:
+def _line(order: Json, line_id: str) -> Json | None:
+    return next((one for one in objects(order, "order_lines") if one.get("order_line_id") == line_id), None)
+
+
+def _state(refund: Json) -> Any:
     # `state` is the deprecated name of `refund_state`; samples have only one or the other
-    return any((r.get("refund_state") or r.get("state")) in UNPAID for r in objects(line, "refunds"))
+    return refund.get("refund_state") or refund.get("state")
 
 
-def _too_much(line: Json, item: Json) -> bool:
-    gone = [*objects(line, "refunds"), *objects(line, "cancelations")]
+def _too_much(line: Json, item: Json, besides: frozenset[str] = frozenset()) -> bool:
+    """Whether more is asked for than is left, not counting refunds in the states `besides`."""
+    gone = [*(r for r in objects(line, "refunds") if _state(r) not in besides), *objects(line, "cancelations")]
     parts = (("price", "amount"), ("shipping_price", "shipping_amount"))
     return any(_number(item, mine) > _number(line, whole) - sum(_number(g, mine) for g in gone) for whole, mine in parts)
 
