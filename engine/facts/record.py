@@ -12,11 +12,15 @@ Fields = Mapping[str, Any]  # canonical values by field; a list of items is a tu
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The winning fields of one mapping, with what made them win: greater version, then greater digest."""
+    """The winning fields of one mapping, with what made them win: greater version, then greater digest.
+
+    `links` are the keys of other records named by what won.
+    """
 
     version: str
     digest: str
     fields: Fields
+    links: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ class Observation:
     """What a mapping made of one event: the change to one record.
 
     `version` sorts as text. `milestones` hold fields declared with `keep`; a kept list is a tuple of item mappings, a kept
-    field of an item stands under `"<list>"` as a mapping of item key to fields.
+    field of an item stands under `"<list>"` as a mapping of item key to fields. `item_keys` names, for each list among the
+    milestones, the field that is the key of its items.
     """
 
     mapping: str
@@ -52,4 +57,5 @@ class Observation:
     fields: Fields
     milestones: Fields = field(default_factory=dict)
     keeps: Mapping[str, str] = field(default_factory=dict)
+    item_keys: Mapping[str, str] = field(default_factory=dict)
     links: frozenset[tuple[str, str]] = frozenset()

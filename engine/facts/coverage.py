@@ -1,0 +1,317 @@
+"""Which pieces of a line every refund and cancellation is for, whoever made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from engine.facts.account import ZERO, Account, amount_in, moved, with_proportional
+from engine.facts.assemble import OrderLine
+from engine.facts.effects import EffectState
+from engine.facts.evidence import CANCEL, REFUND, Bound, bind
+from engine.facts.refunds import due_together
+from engine.facts.units import LAST, time_of
+from engine.facts.values import Items, Rec, is_gap
+
+What = Literal["refund", "cancel"]
+VOID = frozenset({"cancelled", "refused"})
+
+
+@dataclass(slots=True)
+class Piece:
+    """What is known of one unit so far. `asked` is when the first RMA it is in was requested."""
+
+    rec: Rec
+    number: int
+    asked: datetime | None
+    claimed: bool = False  # an effect on it was settled by someone else
+    refunds: int = 0
+    refunded_at: datetime | None = None
+    cancelled: bool = False
+
+    @property
+    def settled(self) -> bool:
+        return self.refunds > 0 or self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that took money from a line: a refund or cancellation that is seen, or an effect of ours that is not yet."""
+
+    what: What
+    at: datetime | None
+    key: str
+    rec: Rec | None = None
+    effect: EffectState | None = None
+
+    @property
+    def turn(self) -> tuple[datetime, str, str]:
+        return time_of(self.at), self.what, self.key
+
+
+@dataclass(slots=True)
+class Line:
+    """One line while its refunds are told apart."""
+
+    rec: OrderLine
+    pieces: list[Piece]
+    bound: Bound
+    unexplained: list[Rec] = field(default_factory=list)
+    by_others: list[Rec] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Unsure effects whose refund or cancellation is seen, with its id, and the refunds by others nobody has explained."""
+
+    matches: Mapping[str, str]
+    unexplained: Mapping[str, Rec]
+
+
+def cover(
+    lines: Sequence[OrderLine],
+    groups: Iterable[frozenset[str]],
+    effects: Sequence[EffectState],
+    answers: Mapping[str, str],
+) -> Covered:
+    """Settle the units of all lines: fills `refunded`, `cancelled`, `coverage` and their like on units, refunds and lines.
+
+    `groups` are sets of line keys between which the returns platform does not tell: a refund by others on one of them is
+    explained only by an answer. `answers` are those about refunds by others, by the refund's item.
+    """
+    by_unit = _effects_by_line(lines, effects)
+    vague = {key: group for group in groups for key in group}
+    matches: dict[str, str] = {}
+    unclear: set[str] = set()
+    unexplained: dict[str, Rec] = {}
+    told: list[Line] = []
+    for rec in lines:
+        line = _line(rec, by_unit.get(rec.key, ()))
+        told.append(line)
+        matches.update(line.bound.matches)
+        for entry in sorted(_entries(line), key=lambda e: e.turn):
+            _settle(line, entry, answers)
+        asked = line.by_others if rec.key in vague else line.unexplained
+        for refund in asked:
+            if answers.get(refund.item) not in ("apart", "covers"):
+                refund["explained"] = False
+                unexplained[refund.item] = refund
+                unclear |= vague.get(rec.key, frozenset()) | {rec.key}
+    for line in told:
+        _close(line, unclear=line.rec.key in unclear)
+    return Covered(matches, unexplained)
+
+
+def _effects_by_line(lines: Sequence[OrderLine], effects: Sequence[EffectState]) -> dict[str, list[EffectState]]:
+    line_of = {unit.key: line.key for line in lines for unit in line["units"]}
+    found: dict[str, list[EffectState]] = {}
+    for effect in effects:
+        if effect.action in (REFUND, CANCEL) and effect.units and effect.mode == "live" and effect.units[0] in line_of:
+            found.setdefault(line_of[effect.units[0]], []).append(effect)
+    for same_line in found.values():
+        same_line.sort(key=lambda e: (e.planned_at, e.key))
+    return found
+
+
+def _line(rec: OrderLine, effects: Sequence[EffectState]) -> Line:
+    elsewhere = {unit for e in effects if e.status == "settled_elsewhere" for unit in e.units}
+    pieces = [
+        Piece(
+            unit,
+            unit["number"],
+            min((time_of(r["rma"]["requested_at"]) for r in unit["rma_units"]), default=None),
+            claimed=unit.key in elsewhere,
+        )
+        for unit in rec["units"]
+    ]
+    return Line(rec, pieces, bind(rec, effects))
+
+
+def _entries(line: Line) -> Iterable[Entry]:
+    for refund in line.rec["refunds"] or ():
+        yield Entry("refund", refund["created_at"], refund.key, refund, line.bound.effects.get(refund.key))
+    for cancelation in line.rec["cancelations"] or ():
+        key = cancelation.key
+        yield Entry("cancel", cancelation["created_at"], key, cancelation, line.bound.effects.get(key))
+    for effect in line.bound.unseen:
+        what: What = "refund" if effect.action == REFUND else "cancel"
+        yield Entry(what, effect.settled_at or effect.sent_at or effect.planned_at, effect.key, None, effect)
+
+
+def _settle(line: Line, entry: Entry, answers: Mapping[str, str]) -> None:
+    account = line.rec.account
+    if entry.effect is not None:
+        chosen = [p for p in line.pieces if p.rec.key in entry.effect.units]
+        explained = True
+    else:
+        chosen, explained = _by_others(line, entry, answers)
+    if account is not None:
+        account.take(_taken(account, entry))
+    for piece in chosen:
+        if entry.what == "refund":
+            piece.refunds += 1
+            piece.refunded_at = piece.refunded_at or entry.at
+        else:
+            piece.cancelled = True
+    if entry.rec is not None and entry.what == "refund":
+        _describe(line, entry, chosen, explained=explained)
+
+
+def _taken(account: Account, entry: Entry) -> Mapping[tuple[str, str], Decimal]:
+    if entry.rec is not None:
+        return moved(entry.rec, account.currency)
+    assert entry.effect is not None
+    return with_proportional(account, moved(entry.effect.params, account.currency))
+
+
+def _describe(line: Line, entry: Entry, chosen: Sequence[Piece], *, explained: bool) -> None:
+    refund = entry.rec
+    assert refund is not None
+    ours = entry.effect is not None and entry.effect.status != "settled_elsewhere"
+    refund.update(ours=ours, explained=explained, units=Items(p.rec for p in chosen))
+    if entry.effect is None:
+        line.by_others.append(refund)
+        if not explained:
+            line.unexplained.append(refund)
+
+
+def _by_others(line: Line, entry: Entry, answers: Mapping[str, str]) -> tuple[list[Piece], bool]:
+    """The pieces someone else's refund or cancellation covers, and whether that is clear."""
+    rec, account = entry.rec, line.rec.account
+    assert rec is not None
+    answer = answers.get(rec.item, "")
+    if answer == "apart":
+        return [], True
+    if account is None or account.price is None or _foreign(rec, account):
+        return [], False
+    amount = amount_in(rec["amount"], account.currency)
+    candidates = _in_turn(line.pieces, entry.at)
+    if candidates:
+        count = _fitting(account, candidates, amount)
+    else:
+        candidates = _refunded_first(line.pieces) if entry.what == "refund" else []
+        count = _again(account, candidates, amount)
+    if not count and entry.what == "cancel" and not is_gap(rec["quantity"]):
+        count = int(rec["quantity"])
+    if not count and answer == "covers":
+        count = max(1, _paid_for(account, candidates, amount))
+    return candidates[:count], bool(count)
+
+
+def _foreign(rec: Rec, account: Account) -> bool:
+    amount = rec["amount"]
+    return amount is not None and (is_gap(amount) or amount.currency != account.currency)
+
+
+def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
+    """Open pieces in the order a refund of that time goes to them: first those somebody settled without our seeing the refund,
+    then those in an RMA, then the others, then those whose RMA was requested only later.
+    """
+    when = time_of(at)
+
+    def rank(piece: Piece) -> int:
+        if piece.claimed:
+            return 0
+        if piece.asked is None:
+            return 2
+        return 1 if at is None or piece.asked == LAST or piece.asked <= when else 3
+
+    return sorted((p for p in pieces if not p.settled), key=lambda p: (rank(p), p.number))
+
+
+def _refunded_first(pieces: Sequence[Piece]) -> list[Piece]:
+    return sorted((p for p in pieces if p.refunds), key=lambda p: (p.refunds, p.asked is None, p.number))
+
+
+def _fitting(account: Account, candidates: Sequence[Piece], amount: Decimal) -> int:
+    """The least number of pieces whose remaining price this is; all of them if it takes everything that is left."""
+    price = account.price
+    assert price is not None
+    if amount and amount == price.left:
+        return len(candidates)
+    rounding, own = account.rounding(price), ZERO
+    for count, piece in enumerate(candidates, 1):
+        own += price.shares[piece.number - 1]
+        remaining = min(own, price.left)
+        off = min(rounding, account.quantum * count)
+        if count == len(candidates) and ZERO < price.left - own <= rounding:
+            remaining = price.left
+        if abs(amount - remaining) <= off:
+            return count
+        if remaining > amount + off:
+            return 0
+    return 0
+
+
+def _again(account: Account, candidates: Sequence[Piece], amount: Decimal) -> int:
+    """How many pieces a refund pays once more, where every piece is settled already."""
+    price, own = account.price, ZERO
+    assert price is not None
+    rounding = account.rounding(price)
+    for count, piece in enumerate(candidates, 1):
+        own += price.shares[piece.number - 1]
+        if amount and abs(amount - own) <= min(rounding, account.quantum * count):
+            return count
+    return 0
+
+
+def _paid_for(account: Account, candidates: Sequence[Piece], amount: Decimal) -> int:
+    """How many whole pieces the amount reaches for."""
+    price, own = account.price, ZERO
+    assert price is not None
+    for count, piece in enumerate(candidates):
+        own += price.shares[piece.number - 1]
+        if own > amount:
+            return count
+    return len(candidates)
+
+
+def _close(line: Line, *, unclear: bool) -> None:
+    """Write down what came out for the line and its units."""
+    rec, account = line.rec, line.rec.account
+    order = rec["order"] or {}
+    void = rec["state"] in VOID or order.get("state") in VOID
+    under_way = {unit for effect in line.bound.under_way for unit in effect.units}
+    for effect in line.bound.under_way:
+        if void and effect.action == CANCEL:
+            line.bound.matches[effect.key] = rec["id"]
+        elif account is not None:
+            account.reserve(with_proportional(account, moved(effect.params, account.currency)))
+    for piece in line.pieces:
+        cancelled = piece.cancelled or void
+        refunds = piece.refunds or (1 if piece.claimed and not cancelled else 0)
+        settled = cancelled or refunds > 0
+        piece.rec.update(
+            refunded=refunds > 0,
+            refunded_at=piece.refunded_at,
+            cancelled=cancelled,
+            settled=settled,
+            in_flight=not settled and piece.rec.key in under_way,
+            times_refunded=refunds,
+            coverage="unclear" if unclear and not settled else "clear",
+        )
+    if account is not None:
+        account.void = void
+        _price(line, account)
+
+
+def _price(line: Line, account: Account) -> None:
+    rec, price = line.rec, account.price
+    assert price is not None
+    refunded = (amount_in(r["amount"], account.currency) for r in rec["refunds"] or ())
+    rec["refunded"] = account.money(sum(refunded, ZERO))
+    rec["left"] = account.left
+    for piece in line.pieces:
+        unit = piece.rec
+        unit["price"] = account.money(price.shares[piece.number - 1])
+        if unit["settled"]:
+            unit["due"] = account.money(ZERO)
+        elif unit["in_flight"]:
+            unit["due"] = account.sum(account.due((piece.number,), last=False, reserved=False))
+        else:
+            unit["due"] = account.sum(due_together(account, rec["units"], (unit,)))
+    for refund in rec["refunds"] or ():
+        refund["total"] = account.sum(moved(refund, account.currency))

@@ -1,0 +1,54 @@
+"""What became of the effects of a case, as records rules can read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from engine.facts.account import PRICE, SHIPPING, ZERO, moved
+from engine.facts.assemble import Shapes
+from engine.facts.effects import EffectState
+from engine.facts.values import Items, Money, Rec
+
+# An effect that only waits, or was withdrawn, is not a fact: no rule can chase its own tail.
+_STATUS: Mapping[str, str] = MappingProxyType(
+    {
+        "performing": "unsure",
+        "unsure": "unsure",
+        "settled": "settled",
+        "settled_elsewhere": "settled_elsewhere",
+        "refused": "refused",
+    }
+)
+
+
+def effect_records(shapes: Shapes, effects: Iterable[EffectState], units: Mapping[str, Rec]) -> Items:
+    """One record for each effect that went out or came to an end; those of shadow rules stay among themselves."""
+    told = [e for e in effects if e.status in _STATUS and e.mode == "live"]
+    return Items(_record(shapes, effect, units) for effect in sorted(told, key=lambda e: e.key))
+
+
+def _record(shapes: Shapes, effect: EffectState, units: Mapping[str, Rec]) -> Rec:
+    known = {
+        "key": effect.key,
+        "action": effect.action,
+        "status": _STATUS[effect.status],
+        "reason": effect.reason or None,
+        "detail": effect.detail or None,
+        "subject": effect.subject,
+        "units": Items(units[u] for u in effect.units if u in units),
+        "amount": _amount(effect),
+        "planned_at": effect.planned_at,
+        "settled_at": effect.settled_at,
+    }
+    return shapes.blank("effect", effect.key, known)
+
+
+def _amount(effect: EffectState) -> Money | None:
+    amount = effect.params.get("amount")
+    if not isinstance(amount, Money):
+        return None
+    counted = moved(effect.params, amount.currency)
+    if effect.params.get("tax_mode") != "excluded":
+        counted = {key: counted[key] for key in (PRICE, SHIPPING)}
+    return Money(sum(counted.values(), ZERO), amount.currency)

@@ -1,0 +1,74 @@
+"""Ties between the records of one case, by the keys they hold of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from engine.facts.assemble import Shapes
+from engine.facts.schema import Relation
+from engine.facts.values import Items, Rec, is_gap
+
+Related = dict[str, dict[str, Rec]]  # kind -> key -> record
+
+
+def relate(shapes: Shapes, records: Related) -> None:
+    """Fill every relation of every record and list item. A key whose record has not come gets a stub, one for all who name it."""
+    backs: dict[tuple[str, str], dict[str, list[Rec]]] = {}
+    stubs: dict[tuple[str, str], Rec] = {}
+
+    def there(kind: str, key: str) -> Rec:
+        found = records.get(kind, {}).get(key) or stubs.get((kind, key))
+        if found is None:
+            found = stubs[kind, key] = shapes.stub(kind, key)
+            fill(found)
+        return found
+
+    def pointing(relation: Relation, key: str) -> list[Rec]:
+        index = backs.get((relation.to, relation.back))
+        if index is None:
+            index = backs[relation.to, relation.back] = _index(records.get(relation.to, {}).values(), relation.back)
+        return index.get(key, [])
+
+    def fill(rec: Rec) -> None:
+        for name, relation in shapes[rec.kind].kind.relations.items():
+            if relation.keys:
+                rec[name] = _by_keys(relation, rec[relation.keys], there)
+            else:
+                found = pointing(relation, rec.key)
+                rec[name] = Items(found) if relation.many else (found[0] if found else None)
+
+    for same_kind in list(records.values()):
+        for rec in same_kind.values():
+            _with_items(shapes, rec, fill)
+
+
+def _by_keys(relation: Relation, keys: Any, there: Callable[[str, str], Rec]) -> Any:
+    """A missing or unreadable key leaves the relation missing or unreadable too."""
+    if is_gap(keys):
+        return keys
+    named = keys if isinstance(keys, tuple) else (keys,)
+    found = [there(relation.to, str(key)) for key in dict.fromkeys(named) if not is_gap(key)]
+    if relation.many:
+        return Items(found)
+    return found[0] if found else None
+
+
+def _index(records: Iterable[Rec], field: str) -> dict[str, list[Rec]]:
+    index: dict[str, list[Rec]] = {}
+    for rec in records:
+        held = rec.get(field)
+        for key in dict.fromkeys(held if isinstance(held, tuple) else (held,)):
+            if not is_gap(key):
+                index.setdefault(str(key), []).append(rec)
+    return index
+
+
+def _with_items(shapes: Shapes, rec: Rec, visit: Callable[[Rec], None]) -> None:
+    shape = shapes[rec.kind]
+    if shape.kind.relations:
+        visit(rec)
+    for name, of in shape.lists:
+        if of and rec[name]:
+            for item in rec[name]:
+                _with_items(shapes, item, visit)
