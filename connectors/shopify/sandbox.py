@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from itertools import count
 from threading import RLock
@@ -27,8 +26,7 @@ from engine.facts.outside import Clock
 class ShopifySandbox:
     """Serve `app`; do deeds; post what `drain` gives.
 
-    `index_lag` is how long a change takes until a search by update finds it. Every deed delivers its own topic, and
-    `orders/updated` besides, as the real shop does.
+    Every deed delivers its own topic, and `orders/updated` besides, as the real shop does.
     """
 
     def __init__(
@@ -39,7 +37,6 @@ class ShopifySandbox:
         access_token: str = "sandbox-token",  # noqa: S107 - it opens nothing but this
         webhook_secret: str = "sandbox-secret",  # noqa: S107 - as above
         hook_url: str = "",
-        index_lag: timedelta = timedelta(0),
     ) -> None:
         self.clock = clock
         self.shop = shop
@@ -48,7 +45,7 @@ class ShopifySandbox:
         self.hook_url = hook_url
         self.orders: dict[str, StoreOrder] = {}
         self.pending: list[Delivery] = []
-        self.graphql = Graphql(self.orders, clock, index_lag)
+        self.graphql = Graphql(self.orders, clock)
         self.app = Starlette(routes=[Route("/admin/api/{version}/graphql.json", self._graphql, methods=["POST"])])
         self._lock = RLock()
         self._ids = count(6_100_000_000_001)
