@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping
-from copy import deepcopy
 from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
@@ -125,7 +124,7 @@ class ReturnGoSandbox:
 
     async def _list_rmas(self, request: Request) -> Json:
         query = request.query_params
-        found = [deepcopy(rma) for rma in list(self.world.rmas.values())]
+        found = list(self.world.rmas.values())
         found = [r for r in found if _within(r["createdAt"], query.get("rma_created_at"))]
         found = [r for r in found if _within(r["lastUpdated"], query.get("rma_updated_at"))]
         found = [r for r in found if _listed(r["rmaSummary"]["status"], query.get("status"))]
@@ -142,7 +141,7 @@ class ReturnGoSandbox:
         return _page("rmas", [r["rmaSummary"] for r in found], query, "returns.id:", "rmaId")
 
     async def _rma(self, request: Request) -> Json:
-        return deepcopy(self.world.rma(_digits(request, "rma_id")))
+        return self.world.rma(_digits(request, "rma_id"))
 
     async def _set_status(self, request: Request) -> Json:
         rma_id = _digits(request, "rma_id")
@@ -150,7 +149,7 @@ class ReturnGoSandbox:
         if not isinstance(status, str) or status not in RMA_STATUS.values():
             raise _Answered(400, f"Invalid status {status}")
         self.world.set_status(rma_id, status)
-        summary: Json = deepcopy(self.world.rma(rma_id)["rmaSummary"])
+        summary: Json = self.world.rma(rma_id)["rmaSummary"]
         return summary
 
     async def _comment(self, request: Request) -> Json:
@@ -166,13 +165,13 @@ class ReturnGoSandbox:
         change = {k: v for k, v in (await _body(request)).items() if k in _SHIPMENT_FIELDS}
         if change.get("status") not in {None, *SHIPMENT_STATUS.values()}:
             raise _Answered(400, f"Invalid status {change['status']}")
-        return deepcopy(self.world.update_shipment(request.path_params["shipment_id"], change))
+        return self.world.update_shipment(request.path_params["shipment_id"], change)
 
     async def _list_transactions(self, request: Request) -> Json:
         query = request.query_params
         rmas = [r for r in list(self.world.rmas.values()) if _listed(r["rmaSummary"]["rmaId"], query.get("rma_ids"))]
         rmas = [r for r in rmas if _listed(r["orderDetails"]["orderId"], query.get("order_ids"))]
-        found = [deepcopy(t) for rma in rmas for t in rma["transactions"]]
+        found = [transaction for rma in rmas for transaction in rma["transactions"]]
         for parameter, name in (("created_at", "createdAt"), ("updated_at", "lastUpdated")):
             found = [t for t in found if _within(t[name], query.get(parameter))]
         for parameter, name in (("ids", "id"), ("statuses", "status"), ("types", "type"), ("processors", "processor")):
