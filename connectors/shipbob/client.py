@@ -95,8 +95,8 @@ def _said(no: HttpError) -> str:
     """ShipBob's own words: `title` and `detail` of a problem, `message` and `errors` of an API error, else the body."""
     body = no.json()
     if not isinstance(body, dict):
-        return no.body[:300].decode("utf-8", "replace").strip() or f"HTTP {no.status}"
+        return f"HTTP {no.status}: {no.body[:300].decode('utf-8', 'replace').strip()}"
     errors = body.get("errors")
     words = [body.get(name) for name in ("title", "detail", "message")]
     words += errors if isinstance(errors, list) else []
-    return "; ".join(str(word) for word in words if word)[:500] or f"HTTP {no.status}"
+    return f"HTTP {no.status}: {'; '.join(str(word) for word in words if word)[:500]}"
