@@ -152,3 +152,4 @@ class _Prompt(uvicorn.Server):
                 await asyncio.wait_for(self._over.wait(), 0.1)
             counter += 1
             over = await self.on_tick(counter) or self._over.is_set()
+        self.force_exit = True  # idle connections are closed, and not waited for

@@ -69,7 +69,8 @@ class Changes:
         try:
             await self._client.resolve_incident(order_id, line_id, code)
         except HttpError as no:
-            raise self._settled(no) or await self._reason_refused(no, code, "INCIDENT_CLOSE") from no
+            why = self._settled(no) or await self._reason_refused(no, code, "INCIDENT_CLOSE") or by_message(said(no))
+            raise why from no
         return Receipt(line_id, {"order_id": order_id, "order_line_id": line_id})
 
     async def set_return(self, order: Order) -> Receipt:
@@ -122,7 +123,9 @@ class Changes:
         if settled is not None:
             return settled
         found = await self._judged(order, item, said(no), judge)
-        return found if found.reason != "invalid_request" else await self._reason_refused(no, item["reason_code"], kind)
+        if found.reason in {"invalid_request", "refund_in_progress"}:
+            return await self._reason_refused(no, item["reason_code"], kind) or found
+        return found
 
     def _settled(self, no: HttpError) -> Exception | None:
         """What the status alone settles. A key that is not taken, or a host that has moved, waits for a person."""
@@ -147,16 +150,16 @@ class Changes:
             detail, otherwise="refund_in_progress" if waits else "invalid_request"
         )
 
-    async def _reason_refused(self, no: HttpError, code: str, kind: str) -> Refused:
+    async def _reason_refused(self, no: HttpError, code: str, kind: str) -> Refused | None:
         """Operators choose their reason codes, and which of them a seller may use (RE01)."""
         try:
             reasons = objects((await self._client.reasons()).json(), "reasons")
         except TryLater:
-            return by_message(said(no))
+            return None
         ours = {r.get("code") for r in reasons if r.get("type") == kind and r.get("is_shop_right") is True}
-        if reasons and code not in ours:
-            return Refused("reason_not_allowed", f"{said(no)} (a seller cannot use {code!r} as {kind})")
-        return by_message(said(no))
+        if not reasons or code in ours:
+            return None
+        return Refused("reason_not_allowed", f"{said(no)} (a seller cannot use {code!r} as {kind})")
 
 
 def _details(made: Json, *names: str) -> dict[str, Any]:
