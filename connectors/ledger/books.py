@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -82,14 +82,22 @@ def _as_csv(lines: Iterable[PostingLine]) -> str:
 def _from_csv(file: Path) -> Iterator[PostingLine]:
     try:
         with file.open(encoding="utf-8", newline="") as text:
-            for row in csv.DictReader(text, strict=True):
-                yield PostingLine(
-                    row["posting"], row["kind"], datetime.fromisoformat(row["posted_at"]).astimezone(UTC),
-                    row["order_id"], row["order_line_id"], row["refund_id"], row["component"], row["code"],
-                    Money(Decimal(row["amount"]), row["currency"]), row["tax_mode"],
-                )  # fmt: skip
+            rows = list(csv.DictReader(text, strict=True))
+        yield from map(_line, rows)
     except (KeyError, TypeError, ValueError, InvalidOperation, csv.Error) as fault:
         raise UnreadableBooks(f"{file.name} is not a file of postings any more: {fault!r}") from None
+    if not rows:
+        raise UnreadableBooks(f"{file.name} holds no postings any more")
+
+
+def _line(row: Mapping[str, str]) -> PostingLine:
+    amount = Decimal(row["amount"])
+    if not amount.is_finite():
+        raise ValueError(f"{amount} is no amount")
+    return PostingLine(
+        row["posting"], row["kind"], datetime.fromisoformat(row["posted_at"]).astimezone(UTC), row["order_id"],
+        row["order_line_id"], row["refund_id"], row["component"], row["code"], Money(amount, row["currency"]), row["tax_mode"],
+    )  # fmt: skip
 
 
 def _write_whole(file: Path, text: str) -> None:
