@@ -61,7 +61,7 @@ class EasyPostConnector:
     def __init__(self, settings: EasyPostSettings, clock: Clock, codes: Codes) -> None:  # noqa: ARG002 - no action, no code
         key = settings.api_key.get_secret_value()
         login = {"authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode("ascii")}  # the key is the user
-        self._secret = settings.webhook_secret.get_secret_value()
+        self._secret = settings.webhook_secret
         self._clock = clock
         self._http = Http(settings.url, login, timeout=settings.timeout) if key else None
 
@@ -71,7 +71,7 @@ class EasyPostConnector:
 
     def receive(self, request: WebhookRequest) -> Sequence[Event | Hint]:
         """The tracker a delivery tells of; nothing for events about other things, such as batches."""
-        if not from_easypost(request.body, request.headers.get("x-hmac-signature", ""), self._secret):
+        if not from_easypost(request.body, request.headers.get("x-hmac-signature", ""), self._secret.get_secret_value()):
             raise Rejected(401, "X-Hmac-Signature does not match the body")
         try:
             told = loads(request.body)

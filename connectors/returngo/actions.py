@@ -66,6 +66,8 @@ async def send(client: ReturnGoClient, order: Order) -> str:
             change = {"status": SHIPMENT_STATUS[status], **({"trackingNumber": str(number)} if number else {})}
             await client.set_shipment(shipment_id, change)
             return f"shipment {shipment_id} {SHIPMENT_STATUS[status]}"
+    if action_name(order) not in ACTIONS:
+        raise Refused("unknown_action", f"the returns platform cannot do {order.action}")
     raise Refused("invalid_parameters", f"{order.action} with {', '.join(order.params)}")
 
 
