@@ -235,7 +235,9 @@ class Cases(Protocol):
 
     def get(self, case_id: int) -> CaseRow | None: ...
 
-    def named(self, name: str) -> CaseRow | None: ...
+    def named(self, name: str) -> CaseRow | None:
+        """The case of this name, or the one it lives on in."""
+        ...
 
     def find(self, text: str) -> list[CaseRow]:
         """By the name of the case, or by the key of any record in it or named by one in it."""
@@ -248,6 +250,8 @@ class Cases(Protocol):
     def save(self, row: CaseRow) -> None:
         """Everything of the row but its id; the version is counted up."""
         ...
+
+    def rename(self, case_id: int, name: str) -> None: ...
 
     def members(self, case_id: int) -> set[int]: ...
 

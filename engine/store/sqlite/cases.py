@@ -22,7 +22,11 @@ class SqliteCases:
         return _one(self._run(f"select {COLUMNS} where c.id = ? and c.absorbed_into is null", (case_id,)))
 
     def named(self, name: str) -> CaseRow | None:
-        return _one(self._run(f"select {COLUMNS} where c.name = ? and c.absorbed_into is null", (name,)))
+        found = _one(self._run(f"select {COLUMNS} where c.name = ? and c.absorbed_into is null", (name,)))
+        if found is None:
+            last = "select absorbed_into from cases where name = ? order by id desc limit 1"
+            found = _one(self._run(f"select {COLUMNS} where c.id = ({last})", (name,)))
+        return found
 
     def find(self, text: str) -> list[CaseRow]:
         return _all(
@@ -65,6 +69,9 @@ class SqliteCases:
                 row.id,
             ),
         )
+
+    def rename(self, case_id: int, name: str) -> None:
+        self._run("update cases set name = ? where id = ? and name <> ?", (name, case_id, name))
 
     def members(self, case_id: int) -> set[int]:
         return {row[0] for row in self._run("select record_id from case_records where case_id = ?", (case_id,))}

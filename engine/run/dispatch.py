@@ -1,0 +1,307 @@
+"""Effects leave here: looked up, decided on once more, committed as being sent, sent, and their end recorded.
+
+Nothing is lost, because the intent is committed before anything is sent; nothing is sent twice, because what may have been
+sent is only sent again once the outside shows that it was not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from engine.decide import outcomes
+from engine.decide.decision import Decision
+from engine.decide.memory import Memory
+from engine.facts.codec import dumps
+from engine.facts.effects import EffectState
+from engine.facts.outside import Connector, Event, Evidence, Order, Receipt, Refused, TryLater, Unsure
+from engine.run.budget import Budget
+from engine.run.clock import Clock
+from engine.run.fetching import Asking
+from engine.run.intake import Intake
+from engine.run.lines import lines_of
+from engine.run.waits import MOST_SENDS, Patience, next_look
+from engine.run.worker import Worker
+from engine.store.base import EffectRow, Store
+
+AT_ONCE = 100
+BLOCKED_WAIT = timedelta(minutes=1)
+UNITS = ("units",)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An effect to look at, with the case it belongs to."""
+
+    case_id: int
+    effect: EffectState
+
+    @property
+    def key(self) -> str:
+        return self.effect.key
+
+    def order(self) -> Order:
+        e = self.effect
+        return Order(e.key, e.action, e.subject, e.units, e.params, e.attempts + 1, e.planned_at, e.sent_at)
+
+
+class Dispatch:
+    """Sends what is due. `points` is told of each step as it is passed, for tests that end the process there."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        intake: Intake,
+        connectors: Mapping[str, Connector],
+        clock: Clock,
+        *,
+        budget: Budget,
+        asking: Asking,
+        points: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._intake = intake
+        self._connectors = connectors
+        self._clock = clock
+        self._budget = budget
+        self._asking = asking
+        self._points = points
+        self._patience = Patience()
+        self._log = structlog.get_logger("instep.dispatch")
+
+    def recover(self) -> None:
+        """At start-up: nobody knows how far an effect came that was being sent when the process ended."""
+        for case_id in sorted({row.case_id for row in self._store.outbox.under_way() if row.entry.status == "performing"}):
+            self._worker.decide(case_id, before=outcomes.interrupted)
+
+    async def send_due(self) -> bool:
+        """True if anything was due. Roles are served side by side, the effects of one after another."""
+        rows = self._store.outbox.due(self._clock(), AT_ONCE)
+        by_role: dict[str, list[Due]] = {}
+        for row in rows:
+            due = self._due(row)
+            if due is not None:
+                by_role.setdefault(row.entry.action.partition(".")[0], []).append(due)
+        async with asyncio.TaskGroup() as group:
+            for role, dues in by_role.items():
+                group.create_task(self._serve(role, dues))
+        return bool(rows)
+
+    def _due(self, row: EffectRow) -> Due | None:
+        effect = self._worker.effect(row.case_id, row.entry.key)
+        if effect is None or effect.status not in {"planned", "unsure"}:
+            self._store.outbox.reschedule(row.case_id, row.entry.key, None)
+            return None
+        if effect.status == "planned" and self._blocked(row.case_id, effect):
+            self._put_off(row.case_id, effect.key)
+            return None
+        return Due(row.case_id, effect)
+
+    def _blocked(self, case_id: int, effect: EffectState) -> bool:
+        """While an effect on an order line is being sent or unsure, no other on that line goes out."""
+        if self._store.outbox.under_way_elsewhere(case_id, effect.key):
+            return True
+        row = self._store.cases.get(case_id)
+        effects = self._worker.memory(row).effects if row else ()
+        busy = {line for e in effects if e.key != effect.key and e.status in {"performing", "unsure"} for line in lines_of(e)}
+        return not busy.isdisjoint(lines_of(effect))
+
+    def _put_off(self, case_id: int, key: str) -> None:
+        self._store.outbox.reschedule(case_id, key, self._clock() + BLOCKED_WAIT)
+
+    async def _serve(self, role: str, dues: Sequence[Due]) -> None:
+        connector = self._connectors.get(role)
+        if connector is None:
+            for due in dues:
+                self._refuse(due, "no_connector", f"no connector has the role {role}")
+            return
+        asked_at = self._clock()
+        evidence = await self._look_up(connector, dues)
+        touched: set[str] = set()  # lines something was sent for since the look-up: the next pass looks at them anew
+        for due in dues:
+            found = evidence.get(due.key)
+            if due.effect.status == "unsure":
+                self._judge(connector, due, found, asked_at)
+            elif found is None or (self._is_about_units(due.effect.action) and not _tells(found)):
+                self._wait_for_evidence(due)
+            elif touched.isdisjoint(lines_of(due.effect)):
+                await self._send(connector, due, found)
+                touched |= lines_of(due.effect)
+
+    async def _look_up(self, connector: Connector, dues: Sequence[Due]) -> Mapping[str, Evidence]:
+        """What the outside says of them, taken in as facts before anything else is decided. Empty if it cannot say."""
+        try:
+            self._budget.spend(connector.name, "look_up")
+            answers = await connector.look_up([due.order() for due in dues])
+        except TryLater as no:
+            self._log.warning("look_up_put_off", connector=connector.name, fault=no.reason)
+            return {}
+        except Exception:
+            self._log.exception("look_up_failed", connector=connector.name)
+            return {}
+        self._points("looked_up")
+        self._intake.journal(_distinct([event for answer in answers for event in answer.events]))
+        self._intake.take_in()
+        return {answer.key: answer for answer in answers}
+
+    def _wait_for_evidence(self, due: Due) -> None:
+        """Without a look-up nothing is sent. That cannot go on for ever without somebody being told."""
+        now = self._clock()
+        wait = self._patience.after_failure(due.key, now)
+        if wait is None:
+            self._refuse(due, "gave_up", "it could not be looked up")
+        else:
+            self._change(due, lambda m: outcomes.later(m, due.key, now + wait, "it could not be looked up", nothing_sent=True))
+
+    async def _send(self, connector: Connector, due: Due, found: Evidence) -> None:
+        self._patience.forget(due.key)
+        if found.done is True:
+            seen = _kept(found.receipt)
+            self._change(due, lambda m: outcomes.settled_elsewhere(m, due.key, seen, self._clock()))
+            return
+        begun = self._begin(due)
+        if begun is None:
+            return
+        self._points("begun")
+        now = self._clock()
+        try:
+            self._budget.spend(connector.name, "perform")
+            receipt = await connector.perform(begun)
+        except TryLater as no:
+            self._try_later(due, begun, no)
+        except Refused as no:
+            self._refuse(due, no.reason, no.detail)
+        except Unsure as no:
+            self._unsure(due, str(no) or "no answer", now)
+        except Exception as fault:
+            self._log.exception("perform_failed", connector=connector.name, key=due.key)
+            self._unsure(due, f"{type(fault).__name__}: {fault}", now)
+        else:
+            self._points("performed")
+            self._settle(connector, due, receipt)
+            self._points("settled")
+
+    def _begin(self, due: Due) -> Order | None:
+        """The case is decided with what the look-up brought; only what that decision still asks for, exactly so, is begun.
+        The intent is committed when this returns.
+        """
+        begun: list[EffectState] = []
+
+        def begin(decision: Decision) -> Memory:
+            wanted = next((e for e in decision.effects if e.key == due.key), None)
+            if wanted is None or not _same(wanted, due.effect):
+                return decision.memory
+            memory = outcomes.begin(decision.memory, due.key, decision.now)
+            effect = memory.effect(due.key)
+            if effect is None:
+                return decision.memory
+            begun.append(effect)
+            return memory
+
+        now = self._clock()
+        with self._store.transaction():
+            row = next((r for r in self._store.outbox.of_case(due.case_id) if r.entry.key == due.key), None)
+            still_due = (
+                row is not None and row.entry.status == "planned" and row.entry.due_at is not None and row.entry.due_at <= now
+            )
+            if not still_due:
+                return None
+            if self._blocked(due.case_id, due.effect):
+                self._put_off(due.case_id, due.key)
+                return None
+            self._worker.decide(due.case_id, after=begin)
+        return Due(due.case_id, begun[0]).order() if begun else None
+
+    def _settle(self, connector: Connector, due: Due, receipt: Receipt) -> None:
+        """The receipt, what it brought, and the end of the effect in one commit."""
+        now = self._clock()
+        with self._store.transaction():
+            self._store.outbox.receipt(due.case_id, due.key, now, receipt.reference, dumps(receipt.details))
+            self._change(due, lambda m: outcomes.settled(m, due.key, _kept(receipt), now))
+            self._intake.journal(receipt.events)
+            if not receipt.events and self._is_about_units(due.effect.action):
+                self._asking.again(("order", str(due.effect.params.get("order", ""))), connector.name)
+        self._intake.take_in()
+
+    def _is_about_units(self, action: str) -> bool:
+        spec = self._worker.rule_set.actions.get(action)
+        return spec is not None and spec.subject == UNITS
+
+    def _try_later(self, due: Due, begun: Order, no: TryLater) -> None:
+        now = self._clock()
+        wait = Patience.after_send(begun.attempt, no.after)
+        if wait is None:
+            self._refuse(due, "gave_up", no.reason)
+        else:
+            self._change(due, lambda m: outcomes.later(m, due.key, now + wait, no.reason, nothing_sent=True))
+
+    def _unsure(self, due: Due, why: str, sent_at: datetime) -> None:
+        self._log.warning("effect_unsure", key=due.key, why=why, sent_at=sent_at.isoformat())
+        self._change(due, lambda m: outcomes.unsure(m, due.key, why))
+
+    def _judge(self, connector: Connector, due: Due, found: Evidence | None, asked_at: datetime) -> None:
+        """An unsure effect after a look-up: settled by evidence, performed once more after its quiet period if the outside shows
+        that it did not happen, and else looked up again.
+        """
+        effect = self._worker.effect(due.case_id, due.key)
+        if effect is None or effect.status != "unsure":
+            return
+        now = self._clock()
+        if found is not None and found.done is True:
+            self._settle(connector, due, found.receipt or Receipt("seen", {}))
+            return
+        spec = self._worker.rule_set.actions.get(effect.action)
+        sent_at = effect.sent_at or effect.planned_at
+        quiet = spec.quiet if spec is not None else None
+        if found is not None and _tells(found) and quiet is not None and asked_at >= sent_at + quiet:
+            self._change(due, lambda m: self._once_more(m, effect, now))
+            return
+        look = next_look(sent_at, now, quiet)
+        why = effect.detail
+        self._change(due, lambda m: outcomes.later(m, due.key, look, why, nothing_sent=False))
+
+    def _once_more(self, memory: Memory, effect: EffectState, now: datetime) -> Memory:
+        if effect.attempts >= MOST_SENDS:
+            return outcomes.refused(memory, effect.key, "gave_up", f"sent {effect.attempts} times without a trace", now)
+        return outcomes.again(memory, effect.key)
+
+    def _refuse(self, due: Due, reason: str, detail: str) -> None:
+        self._change(due, lambda m: outcomes.refused(m, due.key, reason, detail, self._clock()))
+
+    def _change(self, due: Due, change: Callable[[Memory], Memory]) -> None:
+        """One step of an effect, decided on at once. Where the facts already settled it, the step is not needed."""
+
+        def step(memory: Memory) -> Memory:
+            try:
+                return change(memory)
+            except outcomes.WrongState as no:
+                self._log.info("step_not_needed", key=due.key, why=str(no))
+                return memory
+
+        self._worker.decide(due.case_id, before=step)
+
+
+def _tells(found: Evidence) -> bool:
+    """Whether the outside really said something: that it is not done, or facts to judge it by."""
+    return found.done is not None or bool(found.events)
+
+
+def _same(wanted: EffectState, looked_up: EffectState) -> bool:
+    """Whether a decision asks for exactly what was looked up."""
+    return wanted.units == looked_up.units and dumps(wanted.params) == dumps(looked_up.params)
+
+
+def _distinct(events: Sequence[Event]) -> list[Event]:
+    """One answer often speaks of several effects."""
+    return list(dict.fromkeys(events))
+
+
+def _kept(receipt: Receipt | None) -> dict[str, Any]:
+    return {} if receipt is None else {"reference": receipt.reference, **receipt.details}

@@ -1,0 +1,100 @@
+"""What is to be fetched, from whom: hints, links to records that have not come, and what we changed ourselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+import structlog
+
+from engine.facts.outside import Connector, Ref, TryLater
+from engine.run.budget import Budget
+from engine.run.clock import Clock
+from engine.store.base import FetchRow, Node, Store
+
+LINK = "link"
+AT_ONCE = 100
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(hours=6)
+LINK_ATTEMPTS = 10  # about two days: an order that has not come by then has another reason
+
+
+class Asking:
+    """Turns a record that is wanted into what its connectors can fetch. `sources` names, per kind of record, the kinds of
+    events it is mapped from.
+    """
+
+    def __init__(self, store: Store, clock: Clock, connectors: Mapping[str, Connector]) -> None:
+        self._store = store
+        self._clock = clock
+        self._names = {connector.name for connector in connectors.values()}
+        self.sources: Mapping[str, Sequence[str]] = {}
+
+    def refs(self, node: Node) -> list[tuple[str, Ref]]:
+        """Connector and reference of everything that can bring this record."""
+        found = [(kind.partition(".")[0], Ref(kind, node[1])) for kind in self.sources.get(node[0], ())]
+        return [(connector, ref) for connector, ref in found if connector in self._names]
+
+    def for_stubs(self, nodes: Iterable[Node]) -> None:
+        """Fetched once, then by back-off."""
+        for node in nodes:
+            for connector, ref in self.refs(node):
+                self._store.rounds.ask_once(connector, ref, self._clock(), LINK)
+
+    def again(self, node: Node, connector: str) -> None:
+        """Read anew from this connector, now."""
+        for name, ref in self.refs(node):
+            if name == connector:
+                self._store.rounds.ask(name, ref, self._clock(), "changed by us")
+
+
+class Fetcher:
+    """Fetches what is due."""
+
+    def __init__(self, store: Store, connectors: Mapping[str, Connector], clock: Clock, budget: Budget) -> None:
+        self._store = store
+        self._by_name = {connector.name: connector for connector in connectors.values()}
+        self._clock = clock
+        self._budget = budget
+        self._log = structlog.get_logger("instep.fetch")
+
+    async def fetch_due(self) -> bool:
+        """True if anything was due."""
+        rows = self._store.rounds.fetches_due(self._clock(), AT_ONCE)
+        for row in rows:
+            await self._fetch(row)
+        return bool(rows)
+
+    async def _fetch(self, row: FetchRow) -> None:
+        connector = self._by_name.get(row.connector)
+        if connector is None:
+            self._store.rounds.fetch_later(row.id, None, f"no connector {row.connector}")
+            return
+        now = self._clock()
+        try:
+            self._budget.spend(connector.name, "fetch")
+            events = await connector.fetch(row.ref)
+        except TryLater as no:
+            wait = no.after or _wait(row.attempts)
+            self._store.rounds.fetch_later(row.id, now + max(wait, timedelta(seconds=1)), no.reason)
+            return
+        except Exception as fault:
+            self._log.exception("fetch_failed", connector=row.connector, kind=row.ref.kind)
+            self._give_back(row, f"{type(fault).__name__}: {fault}")
+            return
+        if not events:
+            self._give_back(row, "not there")
+            return
+        with self._store.transaction():
+            self._store.journal.append(events, self._clock())
+            self._store.rounds.fetched(row.id)
+
+    def _give_back(self, row: FetchRow, fault: str) -> None:
+        """A link may lead to what comes later, so it is tried again for a while; anything else that is gone is gone."""
+        again = row.reason == LINK or fault != "not there"
+        due = self._clock() + _wait(row.attempts) if again and row.attempts + 1 < LINK_ATTEMPTS else None
+        self._store.rounds.fetch_later(row.id, due, fault)
+
+
+def _wait(attempts: int) -> timedelta:
+    return min(FIRST_WAIT * (1 << min(attempts, 10)), LONGEST_WAIT)

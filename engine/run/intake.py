@@ -1,0 +1,210 @@
+"""From the journal to facts: every event becomes observations of records, and the cases they belong to are decided again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from engine.decide.people import NotPossible
+from engine.facts.codec import decode_fields, loads
+from engine.facts.merge import CORRECTION, fields_of, merge
+from engine.facts.outside import Event, Hint
+from engine.facts.record import Observation, RecordState
+from engine.language.mapping import observe
+from engine.run.clock import Clock
+from engine.run.deeds import PERSON, Deed
+from engine.run.fetching import Asking
+from engine.run.linking import Linking
+from engine.run.worker import Worker
+from engine.store.base import ExceptionEntry, Journalled, RecordRow, Store
+from engine.store.stamps import stamp
+
+BATCH = 50  # events that share a commit: most of what batching gains, without keeping webhooks waiting
+
+
+class Intake:
+    """Writes events down, and takes in what was written down, in order, exactly once."""
+
+    def __init__(self, store: Store, worker: Worker, clock: Clock, asking: Asking) -> None:
+        self._store = store
+        self._worker = worker
+        self._clock = clock
+        self._asking = asking
+        self._linking = Linking(store, worker.absorb)
+        self._log = structlog.get_logger("instep.intake")
+
+    def journal(self, heard: Iterable[Event | Hint]) -> int:
+        """Writes down what was heard, in one durable commit, and how many events of it are new."""
+        now = self._clock()
+        with self._store.transaction():
+            events = [one for one in heard if isinstance(one, Event)]
+            for hint in (one for one in heard if isinstance(one, Hint)):
+                self._store.rounds.ask(hint.connector, hint.ref, now, "hint")
+            return len(self._store.journal.append(events, now))
+
+    def take_in(self) -> bool:
+        """Everything that waits in the journal. True if there was anything."""
+        found = False
+        while batch := self._store.journal.after(self._store.journal.position(), BATCH):
+            found = True
+            with self._store.transaction():
+                touched: dict[int, None] = {}
+                for entry in batch:
+                    for case_id in self._take(entry):
+                        touched[case_id] = None
+                self._store.journal.move_to(batch[-1].seq)
+                self._worker.decide_all(touched)
+        return found
+
+    def take_again(self, seqs: Iterable[int]) -> None:
+        """Maps these events anew, as after a change of mappings, and decides what that changes."""
+        with self._store.transaction():
+            touched: dict[int, None] = {}
+            for seq in sorted(set(seqs)):
+                entry = self._store.journal.one(seq)
+                if entry is not None and entry.event.connector != PERSON:
+                    touched |= dict.fromkeys(self._take(entry))
+            self._worker.decide_all(touched)
+
+    def _take(self, entry: Journalled) -> set[int]:
+        """The cases to decide again. An event that cannot be taken in is set aside whole and stops no other."""
+        try:
+            with self._store.transaction():
+                self._store.journal.no_longer_aside(entry.seq, self._clock())
+                return self._deed(entry) if entry.event.connector == PERSON else self._observations(entry)
+        except _CannotTake as no:
+            self._set_aside(entry, no.reason, no.place)
+        except Exception as fault:
+            self._log.exception("event_failed", seq=entry.seq, kind=entry.event.kind)
+            self._set_aside(entry, f"fault: {type(fault).__name__}: {fault}", "")
+        return set()
+
+    def _observations(self, entry: Journalled) -> set[int]:
+        observed, aside = observe(self._worker.rule_set.mappings.get(entry.event.kind, ()), entry.event)
+        touched: set[int] = set()
+        for observation in observed:
+            touched |= self._observe(observation, entry.seq)
+        for no in aside:
+            self._set_aside(entry, f"{no.path}: {no.reason}" if no.path else no.reason, str(no.place))
+        return touched
+
+    def _observe(self, observation: Observation, seq: int) -> set[int]:
+        """Merges one observation into its record."""
+        row = self._store.records.get(observation.kind, observation.key)
+        before = self._worker.states.decode(row) if row else None
+        after = merge(before, observation)
+        if after == before:
+            return set()
+        sources = _sources(row, before, after, observation.mapping, seq)
+        kept = RecordRow(0, after.kind, after.key, after.seen_at, self._worker.states.encode(after), sources)
+        record_id = self._store.records.put(kept)
+        changed = _changed(before, after)
+        if self._worker.rule_set.vocabulary[after.kind].scope == "client":
+            self._wake_readers(after.kind, changed, new=before is None)
+            return set()
+        if before is None or before.links != after.links:
+            return self._place(record_id, before, after)
+        return {case.id for case in self._store.cases.holding(record_id)} if changed else set()
+
+    def _place(self, record_id: int, before: RecordState | None, after: RecordState) -> set[int]:
+        self._store.records.link(record_id, after.links)
+        lost = before.links - after.links if before else frozenset()
+        touched = self._linking.place((after.kind, after.key), lost, self._clock())
+        for case_id in sorted(touched):
+            case = self._store.cases.get(case_id)
+            if case is not None and not case.anchored:
+                self._asking.for_stubs(self._linking.stubs(case_id))
+        return touched
+
+    def _wake_readers(self, kind: str, changed: set[str], *, new: bool) -> None:
+        """Records of the client are facts of every case: open cases are looked at again if a rule reads what changed."""
+        facts = {f"{kind}.{name}" for name in changed} | ({kind} if new else set())
+        if any(self._worker.rule_set.reading.get(fact) for fact in facts):
+            self._store.cases.wake(self._store.cases.all_open(), self._clock())
+
+    def _deed(self, entry: Journalled) -> set[int]:
+        """What a person decided, done at once: the answer belongs to what was open at that moment."""
+        try:
+            deed = Deed.of(entry.event)
+            if deed.kind == "person.correct":
+                return self._correct(deed, entry)
+            case_id = case_of_deed(self._store, deed)
+            self._worker.decide(case_id, before=lambda memory: deed.done_to(memory, entry.event.observed_at))
+        except NotPossible as no:
+            raise _CannotTake(str(no), "") from None
+        return set()
+
+    def _correct(self, deed: Deed, entry: Journalled) -> set[int]:
+        try:
+            kind, key, field, value = corrected(deed)
+            fields = decode_fields(self._worker.rule_set.vocabulary, kind, {field: value})
+        except ValueError as no:
+            raise NotPossible(str(no)) from None
+        at = entry.event.observed_at
+        version = stamp(at)
+        return self._observe(Observation(f"{CORRECTION}{field}", kind, key, version, deed.by, at, fields), entry.seq)
+
+    def _set_aside(self, entry: Journalled, reason: str, place: str) -> None:
+        now = self._clock()
+        self._log.warning("event_set_aside", seq=entry.seq, kind=entry.event.kind, reason=reason, place=place)
+        self._store.journal.set_aside(entry.seq, reason, place, now)
+        self._store.exceptions.raise_one(None, _aside_entry(entry.event.kind, reason, place, now))
+
+
+class _CannotTake(Exception):  # noqa: N818 - a verdict, with the reason a person reads
+    def __init__(self, reason: str, place: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.place = place
+
+
+def case_of_deed(store: Store, deed: Deed) -> int:
+    """Raises NotPossible."""
+    case = store.cases.named(deed.case)
+    if case is None:
+        raise NotPossible(f"there is no case {deed.case}")
+    return case.id
+
+
+def corrected(deed: Deed) -> tuple[str, str, str, Any]:
+    """Kind, key, field and new value of a correction. Raises ValueError."""
+    node, _, field = deed.key.rpartition(".")
+    kind, _, key = node.partition(":")
+    if not (kind and key and field):
+        raise ValueError(f"{deed.key!r} is not a field like rma:1001.received_at")
+    return kind, key, field, loads(deed.value)
+
+
+def _sources(row: RecordRow | None, before: RecordState | None, after: RecordState, mapping: str, seq: int) -> dict[str, int]:
+    """The event each mapping last won with; a later one only where it really won."""
+    held = dict(row.sources) if row else {}
+    if before is None or before.snapshots.get(mapping) != after.snapshots.get(mapping):
+        held[mapping] = seq
+    return held
+
+
+def _changed(before: RecordState | None, after: RecordState) -> set[str]:
+    if before is None:
+        return set(fields_of(after))
+    old, new = fields_of(before), fields_of(after)
+    changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    return changed | ({"seen_at"} if before.seen_at != after.seen_at else set())
+
+
+def _aside_entry(kind: str, reason: str, place: str, now: datetime) -> ExceptionEntry:
+    return ExceptionEntry(
+        key=f"set_aside:{kind}:{reason}",
+        rule="set_aside",
+        item="",
+        about=kind,
+        owner="operations",
+        severity="high",
+        title=f"{kind} could not be read: {reason}",
+        runbook=f"The payload is kept. Mend the mapping ({place or 'see the log'}); it is then read again by itself.",
+        answers="{}",
+        state="open",
+        opened_at=now,
+    )

@@ -1,0 +1,83 @@
+"""Polling: each feed as often as the outside allows, from a cursor that is stored with what it brought."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from engine.facts.outside import Connector, Feed, Page, TryLater
+from engine.run.budget import Budget
+from engine.run.clock import Clock
+from engine.store.base import FeedRow, Store
+
+LONGEST_WAIT = timedelta(hours=1)
+
+
+class Polls:
+    """Polls feeds that are due. What a page brings is journalled in one commit with its cursor."""
+
+    def __init__(
+        self, store: Store, connectors: Mapping[str, Connector], clock: Clock, budget: Budget, take_in: Callable[[], bool]
+    ) -> None:
+        self._store = store
+        self._connectors = connectors
+        self._clock = clock
+        self._budget = budget
+        self._take_in = take_in
+        self._log = structlog.get_logger("instep.poll")
+
+    async def poll_due(self) -> bool:
+        """True if any feed was due. Connectors are polled side by side, the feeds of one after another."""
+        now = self._clock()
+        due = {c.name: (c, [f for f in c.feeds.values() if self._row(c, f).next_at <= now]) for c in self._connectors.values()}
+        async with asyncio.TaskGroup() as group:
+            for connector, feeds in due.values():
+                group.create_task(self._poll_all(connector, feeds))
+        return any(feeds for _, feeds in due.values())
+
+    def next_at(self) -> datetime | None:
+        rows = [self._row(c, feed) for c in self._connectors.values() for feed in c.feeds.values()]
+        return min((row.next_at for row in rows), default=None)
+
+    def _row(self, connector: Connector, feed: Feed) -> FeedRow:
+        return self._store.rounds.feed(connector.name, feed.name) or FeedRow(connector.name, feed.name, "", self._clock())
+
+    async def _poll_all(self, connector: Connector, feeds: list[Feed]) -> None:
+        for feed in feeds:
+            await self._poll(connector, feed)
+
+    async def _poll(self, connector: Connector, feed: Feed) -> None:
+        started = self._clock()
+        row = self._row(connector, feed)
+        try:
+            self._budget.spend(connector.name, "poll")
+            async for page in connector.observe(feed.name, row.cursor):
+                row = replace(row, cursor=page.cursor)
+                self._keep(page, row)
+                self._take_in()
+        except TryLater as no:
+            self._failed(row, feed, no.reason, no.after)
+        except Exception as fault:
+            self._log.exception("poll_failed", connector=connector.name, feed=feed.name)
+            self._failed(row, feed, f"{type(fault).__name__}: {fault}", None)
+        else:
+            self._store.rounds.save_feed(replace(row, next_at=started + feed.every, failures=0, fault=""))
+
+    def _keep(self, page: Page, row: FeedRow) -> None:
+        now = self._clock()
+        with self._store.transaction():
+            self._store.journal.append(page.events, now)
+            for hint in page.hints:
+                self._store.rounds.ask(hint.connector, hint.ref, now, "hint")
+            self._store.rounds.save_feed(row)
+
+    def _failed(self, row: FeedRow, feed: Feed, fault: str, wish: timedelta | None) -> None:
+        """Tried again soon, then less often. The status page shows feeds that fail."""
+        wait = wish or min(timedelta(seconds=30) * (1 << min(row.failures, 10)), max(feed.every, LONGEST_WAIT))
+        again = self._clock() + max(wait, timedelta(seconds=1))
+        self._log.warning("poll_put_off", connector=row.connector, feed=row.feed, fault=fault, until=again.isoformat())
+        self._store.rounds.save_feed(replace(row, next_at=again, failures=row.failures + 1, fault=fault))

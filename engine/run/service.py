@@ -1,0 +1,217 @@
+"""The service of one client: everything that is due, done; then until when there is nothing to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from engine.decide.people import NotPossible
+from engine.facts.codec import decode_fields
+from engine.facts.outside import Connector, Event, Hint
+from engine.language.ruleset import RuleSet
+from engine.run.budget import Budget
+from engine.run.clock import Clock, VirtualClock
+from engine.run.deeds import Deed
+from engine.run.dispatch import Dispatch
+from engine.run.fetching import Asking, Fetcher
+from engine.run.intake import Intake, case_of_deed, corrected
+from engine.run.polls import Polls
+from engine.run.worker import Worker
+from engine.store.base import Store
+
+GLANCE = timedelta(seconds=1)  # how often the store is looked at for what another process wrote
+MOST_ROUNDS = 10_000  # a step that does not come to an end is a fault, not work
+DUE_AT_ONCE = 50
+
+_UTC = ZoneInfo("UTC")
+
+
+class Service:
+    """Owns the store of one client while it lives. Drive it with `run` in real time, or with `step` and `play`."""
+
+    def __init__(
+        self,
+        store: Store,
+        rule_set: RuleSet,
+        connectors: Mapping[str, Connector],
+        clock: Clock,
+        *,
+        zone: ZoneInfo = _UTC,
+        per_day: Mapping[str, int] | None = None,
+        files: Mapping[str, str] | None = None,
+        points: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.store = store
+        self.connectors = connectors
+        self.clock = clock
+        self.worker = Worker(store, clock, zone)
+        self._asking = Asking(store, clock, connectors)
+        self.intake = Intake(store, self.worker, clock, self._asking)
+        budget = Budget(store, clock, per_day or {})
+        self._polls = Polls(store, connectors, clock, budget, self.intake.take_in)
+        self._fetcher = Fetcher(store, connectors, clock, budget)
+        self._dispatch = Dispatch(
+            store, self.worker, self.intake, connectors, clock, budget=budget, asking=self._asking, points=points
+        )
+        self._woken = asyncio.Event()
+        self._busy = asyncio.Lock()
+        self._log = structlog.get_logger("instep.service").bind(client=rule_set.client)
+        self.activate(rule_set, files or {})
+        self._dispatch.recover()
+
+    @property
+    def rule_set(self) -> RuleSet:
+        return self.worker.rule_set
+
+    def activate(self, rule_set: RuleSet, files: Mapping[str, str]) -> None:
+        """Decides with this rule set from now on. Where it is another one than before, what was kept of open cases is mapped
+        anew, what was set aside is tried again, and every open case is looked at.
+        """
+        before = self.store.rule_sets.active()
+        if before is not None and before[0] != rule_set.client:
+            raise ValueError(f"this is the store of {before[0]}, not of {rule_set.client}")
+        self.worker.use(rule_set, files)
+        self._asking.sources = fetchable(rule_set)
+        if before is not None and before[1] != rule_set.hash:
+            self._log.info("activated", rule_set=rule_set.hash, before=before[1])
+            self._remap()
+
+    def _remap(self) -> None:
+        now = self.clock()
+        cases = self.store.cases.all_open()
+        seqs = {row.seq for row in self.store.journal.waiting_aside()}
+        for case_id in cases:
+            seqs.update(seq for row in self.store.records.of_case(case_id) for seq in row.sources.values())
+        with self.store.transaction():
+            for exception in self.store.exceptions.of_client():
+                if exception.entry.rule == "set_aside":
+                    self.store.exceptions.close_one(None, exception.entry.key, now, "read again with changed mappings")
+            self.intake.take_again(seqs)
+            for case_id in cases:
+                self.worker.reschedule(case_id)
+            self.store.cases.wake(cases, now)
+
+    def hear(self, heard: Sequence[Event | Hint]) -> None:
+        """Writes down what was delivered; when this returns it can be acknowledged. The rest is done in the next step."""
+        self.intake.journal(heard)
+        self._woken.set()
+
+    def deed(self, deed: Deed) -> None:
+        """What a person decided. Raises NotPossible, saying what can be done instead."""
+        now = self.clock()
+        if deed.kind == "person.correct":
+            check_correction(self.rule_set, deed)
+        else:
+            row = self.store.cases.get(case_of_deed(self.store, deed))
+            if row is not None:
+                deed.done_to(self.worker.memory(row), now)
+        self.hear([deed.event(now)])
+
+    async def step(self) -> datetime | None:
+        """Does all that is due until nothing is, and answers when the next thing will be."""
+        async with self._busy:
+            for _ in range(MOST_ROUNDS):
+                self._woken.clear()
+                worked = self.intake.take_in()
+                worked |= self._timers()
+                worked |= await self._polls.poll_due()
+                worked |= await self._fetcher.fetch_due()
+                worked |= await self._dispatch.send_due()
+                if not worked and not self._woken.is_set():
+                    return self.next_due()
+            raise RuntimeError(f"a step of {self.rule_set.client} does not come to an end")
+
+    def next_due(self) -> datetime | None:
+        """The next instant something is due, by itself."""
+        now = self.clock()
+        found = (
+            self.store.cases.next_wake(now),
+            self.store.outbox.next_due(now),
+            self.store.rounds.next_fetch(now),
+            self._polls.next_at(),
+        )
+        return min((instant for instant in found if instant is not None), default=None)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Real time, until `stop`. A step that has begun is finished."""
+        ending = asyncio.create_task(self._wake_on(stop))
+        try:
+            while not stop.is_set():
+                due = await self.step()
+                await self._idle(due, stop)
+        finally:
+            ending.cancel()
+            with suppress(asyncio.CancelledError):
+                await ending
+
+    async def play(self, clock: VirtualClock, until: datetime) -> None:
+        """Plays on to an instant, stopping at everything that falls due on the way."""
+        while (due := await self.step()) is not None and due <= until:
+            clock.move(max(due, clock()))
+        clock.move(max(until, clock()))
+
+    async def close(self) -> None:
+        """Connections and store. An effect that is being sent becomes unsure at the next start."""
+        for connector in self.connectors.values():
+            await connector.close()
+        self.store.close()
+
+    def status(self) -> dict[str, Any]:
+        """For a status page: nothing secret, no payloads."""
+        return {
+            "client": self.rule_set.client,
+            "rule_set": self.rule_set.hash,
+            "mode": self.rule_set.mode,
+            "now": self.clock().isoformat(),
+            "behind": self.store.journal.behind(),
+            "counts": dict(self.store.counts()),
+            "unsure": sum(row.entry.status == "unsure" for row in self.store.outbox.under_way()),
+            "failing": [
+                {"connector": row.connector, "feed": row.feed, "failures": row.failures, "fault": row.fault}
+                for row in self.store.rounds.feeds()
+                if row.failures
+            ],
+        }
+
+    def _timers(self) -> bool:
+        due = self.store.cases.due(self.clock(), DUE_AT_ONCE)
+        if due:
+            with self.store.transaction():
+                self.worker.decide_all(due)
+        return bool(due)
+
+    async def _idle(self, due: datetime | None, stop: asyncio.Event) -> None:
+        while not (stop.is_set() or self._woken.is_set() or (due is not None and self.clock() >= due)):
+            glance = self.clock() + GLANCE
+            await self.clock.wait(glance if due is None else min(due, glance), self._woken)
+            if self.store.changed_elsewhere() and self.store.journal.behind():
+                return
+
+    async def _wake_on(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._woken.set()
+
+
+def fetchable(rule_set: RuleSet) -> dict[str, list[str]]:
+    """For each kind of record, the kinds of events that bring one when asked for by its key."""
+    found: dict[str, list[str]] = {}
+    for mappings in rule_set.mappings.values():
+        for mapping in mappings:
+            if not mapping.pushed and mapping.each is None:
+                found.setdefault(mapping.kind, []).append(mapping.event)
+    return {kind: sorted(set(events)) for kind, events in found.items()}
+
+
+def check_correction(rule_set: RuleSet, deed: Deed) -> None:
+    """Raises NotPossible where the corrected field or its value is not one."""
+    try:
+        kind, _key, field, value = corrected(deed)
+        decode_fields(rule_set.vocabulary, kind, {field: value})
+    except ValueError as no:
+        raise NotPossible(str(no)) from None

@@ -1,0 +1,196 @@
+"""One case, one transaction: load what is known, decide, keep what came out."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from engine.decide.decision import Decision, decide
+from engine.decide.match import Pass
+from engine.decide.memory import Memory
+from engine.decide.outcomes import merged
+from engine.facts.case import Case, case_of
+from engine.facts.effects import EffectState
+from engine.facts.links import ORDER
+from engine.facts.merge import fields_of
+from engine.facts.record import RecordState
+from engine.language.ruleset import RuleSet
+from engine.run.cadence import due_at
+from engine.run.clock import Clock
+from engine.run.summary import effect_entry, exception_entry, summary_text
+from engine.store.base import CaseRow, ExceptionEntry, Store
+from engine.store.states import States
+
+Change = Callable[[Memory], Memory]
+FAULT = "engine_fault"
+FIRST_RETRY = timedelta(minutes=5)
+LAST_RETRY = timedelta(hours=6)
+PASSES_KEPT = 2000  # what the last pass over a case worked out spares the next one work
+
+
+def unchanged(memory: Memory) -> Memory:
+    return memory
+
+
+class Worker:
+    """Decides cases with the rule set it was last told to `use`."""
+
+    rule_set: RuleSet
+    states: States
+
+    def __init__(self, store: Store, clock: Clock, zone: ZoneInfo) -> None:
+        self._store = store
+        self._clock = clock
+        self._zone = zone
+        self._passes: OrderedDict[int, Pass] = OrderedDict()
+        self._rule_set_id = 0
+        self._log = structlog.get_logger("instep.worker")
+
+    def use(self, rule_set: RuleSet, files: Mapping[str, str]) -> None:
+        """From now on decide with this rule set."""
+        self.rule_set = rule_set
+        self.states = States(rule_set.vocabulary)
+        self._client_kinds = tuple(sorted(k.name for k in rule_set.vocabulary.kinds.values() if k.scope == "client"))
+        self._passes.clear()
+        with self._store.transaction():
+            self._rule_set_id = self._store.rule_sets.activate(rule_set, files, self._clock())
+
+    def case(self, row: CaseRow) -> Case:
+        """The case as deciding sees it."""
+        records = [self.states.decode(r) for r in self._store.records.of_case(row.id)]
+        client = [self.states.decode(r) for kind in self._client_kinds for r in self._store.records.of_kind(kind)]
+        return case_of(row.name, records, client, opened_at(records, row.opened_at))
+
+    def memory(self, row: CaseRow) -> Memory:
+        return Memory.from_json(json.loads(row.memory))
+
+    def effect(self, case_id: int, key: str) -> EffectState | None:
+        row = self._store.cases.get(case_id)
+        return self.memory(row).effect(key) if row else None
+
+    def decide(self, case_id: int, before: Change = unchanged, after: Callable[[Decision], Memory] | None = None) -> Decision:
+        """Decides the case and keeps the outcome. `before` changes its memory first; `after` what the decision left of it,
+        and is not decided on again.
+        """
+        with self._store.transaction():
+            row = self._store.cases.get(case_id)
+            if row is None:
+                raise LookupError(f"there is no case {case_id}")
+            now = self._clock()
+            case = self.case(row)
+            decision = decide(self.rule_set, case, before(self.memory(row)), now, self._passes.get(case_id))
+            self._keep(row, case, decision, after(decision) if after else decision.memory)
+        self._passes[case_id] = decision.basis
+        self._passes.move_to_end(case_id)
+        if len(self._passes) > PASSES_KEPT:
+            self._passes.popitem(last=False)
+        return decision
+
+    def decide_all(self, case_ids: Iterable[int]) -> None:
+        """Each of them; one that cannot be decided is put before a person and tried again later, and stops no other."""
+        for case_id in case_ids:
+            if self._store.cases.get(case_id) is None:
+                continue
+            try:
+                self.decide(case_id)
+            except Exception as fault:
+                self._log.exception("case_failed", case=case_id)
+                self._failed(case_id, fault)
+
+    def absorb(self, case_id: int, into: int) -> None:
+        """One case becomes part of another, with what it remembers."""
+        gone, kept = self._store.cases.get(case_id), self._store.cases.get(into)
+        if gone is None or kept is None:
+            raise LookupError(f"there is no case {case_id if gone is None else into}")
+        memory = merged(self.memory(kept), self.memory(gone))
+        self._store.cases.absorb(case_id, into)
+        self._store.cases.save(replace(kept, memory=_text(memory), opened_at=min(kept.opened_at, gone.opened_at)))
+        self._passes.pop(case_id, None)
+
+    def _keep(self, row: CaseRow, case: Case, decision: Decision, memory: Memory) -> None:
+        text = _text(memory)
+        kept = replace(
+            row,
+            opened_at=case.opened_at,
+            memory=text,
+            open=decision.open,
+            wake_at=decision.wake_at,
+            failures=0,
+        )
+        if kept != row:
+            self._store.cases.save(kept)
+        if text != row.memory:
+            self._keep_effects(row, case, memory)
+        reasons = {found.key: why for found, why in decision.closed}
+        entries = [exception_entry(found) for found in memory.exceptions.values()]
+        self._store.exceptions.replace(row.id, entries, decision.now, reasons)
+        trace, digest = summary_text(decision)
+        self._store.cases.decided(
+            row.id,
+            rule_set_id=self._rule_set_id,
+            seq=self._store.journal.position(),
+            now=decision.now,
+            digest=digest,
+            trace=trace,
+        )
+
+    def _keep_effects(self, row: CaseRow, case: Case, memory: Memory) -> None:
+        was = {e.key: e for e in self.memory(row).effects}
+        now = {e.key: e for e in memory.effects}
+        changed = [e for e in now.values() if was.get(e.key) != e]
+        self._store.outbox.put(row.id, [effect_entry(e, due_at(e, self.rule_set, self._zone, case.opened_at)) for e in changed])
+        self._store.outbox.withdraw(row.id, sorted(was.keys() - now.keys()))
+
+    def reschedule(self, case_id: int) -> None:
+        """Works out anew when each effect of the case is due, as after a change of cadence, mode or `since`."""
+        row = self._store.cases.get(case_id)
+        if row is not None:
+            case = self.case(row)
+            for effect in self.memory(row).effects:
+                self._store.outbox.reschedule(row.id, effect.key, due_at(effect, self.rule_set, self._zone, case.opened_at))
+
+    def _failed(self, case_id: int, fault: Exception) -> None:
+        row = self._store.cases.get(case_id)
+        if row is None:
+            return
+        now = self._clock()
+        wait = min(FIRST_RETRY * (1 << min(row.failures, 10)), LAST_RETRY)
+        with self._store.transaction():
+            self._store.cases.save(replace(row, open=True, wake_at=now + wait, failures=row.failures + 1))
+            self._store.exceptions.raise_one(case_id, _fault_entry(row.name, fault, now))
+
+
+def opened_at(records: Iterable[RecordState], otherwise: datetime) -> datetime:
+    """When the case began: with the order, or with the first thing seen of it."""
+    found = [r.seen_at for r in records]
+    for record in records:
+        created = fields_of(record).get("created_at") if record.kind == ORDER else None
+        if isinstance(created, datetime):
+            found.append(created)
+    return min(found, default=otherwise)
+
+
+def _text(memory: Memory) -> str:
+    return json.dumps(memory.to_json(), sort_keys=True, separators=(",", ":"))
+
+
+def _fault_entry(case: str, fault: Exception, now: datetime) -> ExceptionEntry:
+    return ExceptionEntry(
+        key=FAULT,
+        rule=FAULT,
+        item="",
+        about="",
+        owner="operations",
+        severity="critical",
+        title=f"{case} cannot be decided: {type(fault).__name__}",
+        runbook="Nothing is sent for this case until it can be. It is tried again by itself; report the fault with the log.",
+        answers="{}",
+        state="open",
+        opened_at=now,
+    )
