@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from connectors.cursors import moment_of
 from connectors.http import dumps
 from connectors.ledger.books import Books, UnreadableBooks
-from connectors.ledger.postings import PostingLine, lines_of, refund_id_of
+from connectors.ledger.postings import PostingLine, lines_of
 from engine.facts.outside import (
     Action,
     Clock,
@@ -88,9 +89,9 @@ class LedgerConnector:
         if feed not in self.feeds:
             raise ValueError(f"ledger has no feed {feed!r}")
         lines = await self._lines()
-        since = datetime.fromisoformat(cursor) - OVERLAP if cursor else datetime.min.replace(tzinfo=UTC)
+        last = moment_of(cursor)
         latest = lines[-1].posted_at.isoformat() if lines else cursor
-        yield Page(latest, self._events(line for line in lines if line.posted_at >= since))
+        yield Page(latest, self._events(line for line in lines if last is None or line.posted_at >= last - OVERLAP))
 
     def receive(self, request: WebhookRequest) -> Sequence[Event | Hint]:  # noqa: ARG002 - whatever it is
         raise Rejected(404, "the ledger is a directory, it sends nothing")
@@ -122,8 +123,7 @@ class LedgerConnector:
         for order in orders:
             if order.key not in booked and order.key not in fresh:
                 known = [*lines, *(line for each in fresh.values() for line in each)]
-                refund = refund_id_of(order)
-                fresh[order.key] = lines_of(order, posted_at, [line for line in known if line.refund_id == refund])
+                fresh[order.key] = lines_of(order, posted_at, known)
         if fresh:
             await asyncio.to_thread(self._books.write, fresh, [line for each in fresh.values() for line in each])
         return [self._receipt(order, fresh.get(order.key) or booked[order.key]) for order in orders]

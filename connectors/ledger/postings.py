@@ -59,23 +59,19 @@ class _Of:
 
 
 def lines_of(order: Order, posted_at: datetime, booked: Iterable[PostingLine]) -> tuple[PostingLine, ...]:
-    """What an order books. `booked` is what is in the books of the refund already, for adjustments. Raises `Refused`."""
+    """What an order books, where `booked` is in the books already. Raises `Refused`."""
+    action = order.action.rpartition(".")[2]
+    if action not in {"post", "adjust"}:
+        raise Refused("unknown_action", order.action)
     refund = order.params["refund"]
     if not isinstance(refund.get("amount"), Money):
         raise Refused("incomplete", f"refund {refund.get('id')} has no amount")
-    action = order.action.rpartition(".")[2]
     try:
         if action == "post":
             return tuple(_refund_lines(_of(order, "refund", posted_at), refund))
-        if action == "adjust":
-            return (_adjustment(_of(order, "adjustment", posted_at), order.params.get("commission"), booked),)
+        return (_adjustment(_of(order, "adjustment", posted_at), order.params.get("commission"), booked),)
     except CurrencyMismatch as fault:
         raise Refused("currency_differs", f"refund {refund['id']}: {fault}") from None
-    raise Refused("unknown_action", order.action)
-
-
-def refund_id_of(order: Order) -> str:
-    return str(order.params["refund"]["id"])
 
 
 def _of(order: Order, kind: str, posted_at: datetime) -> _Of:
@@ -83,7 +79,7 @@ def _of(order: Order, kind: str, posted_at: datetime) -> _Of:
     line = refund.get("parent") or {}
     line_id = str(line.get("id") or "")
     order_id = str(line.get("key") or "").removesuffix(f"/{line_id}")
-    return _Of(order.key, kind, posted_at, order_id, line_id, refund_id_of(order), _tax_mode(refund))
+    return _Of(order.key, kind, posted_at, order_id, line_id, str(refund["id"]), _tax_mode(refund))
 
 
 def _refund_lines(of: _Of, refund: Mapping[str, Any]) -> Iterator[PostingLine]:
@@ -124,7 +120,7 @@ def _adjustment(of: _Of, wanted: Any, booked: Iterable[PostingLine]) -> PostingL
         raise Refused("incomplete", f"refund {of.refund_id}: the commission it should be is missing")
     there = Money(Decimal(0), wanted.currency)
     for line in booked:
-        if line.component == "commission" and line.posting != of.posting:
+        if line.refund_id == of.refund_id and line.component == "commission":
             there = there + line.amount
     return of.line("commission", wanted * COMES_BACK - there)
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from connectors.cursors import moment_of
 from connectors.http import dumps
 from connectors.shipbob.client import Return, ShipBobClient
 from connectors.shipbob.expected import AWAITING, CANCELLED, foremost, reference_of, request_body, status_of
@@ -46,10 +47,10 @@ class ShipBobSettings(BaseModel):
     far the first poll looks back, and for how long after it was made a return is watched for being cancelled.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    token: str = Field(min_length=1)
-    webhook_secret: str
+    token: str = Field(min_length=1, repr=False)
+    webhook_secret: str = Field(repr=False)
     channel_id: int
     fulfillment_center: int
     inventory: Mapping[str, int] = Field(default_factory=dict)
@@ -103,7 +104,8 @@ class ShipBobConnector:
         if feed not in self.feeds:
             raise ValueError(f"shipbob has no feed {feed!r}")
         began = self._clock()
-        since = datetime.fromisoformat(cursor) - OVERLAP if cursor else began - timedelta(days=self._settings.history_days)
+        last = moment_of(cursor)
+        since = last - OVERLAP if last else began - timedelta(days=self._settings.history_days)
         for filters in self._searches(began, since):
             async for page in self._client.pages(filters):
                 events = await self._current([one for one in page if _ended_since(one, since)])
@@ -218,23 +220,14 @@ def _made_by(order: Order, found: Iterable[Return]) -> bool:
     """Whether one of them, though cancelled since, was made by this order: it is not to be made again."""
     if order.sent_at is None:
         return False
-    moments = [_moment(one.get("insert_date")) for one in found]
+    moments = [moment_of(one.get("insert_date")) for one in found]
     return any(moment is not None and moment >= order.sent_at - CLOCKS_APART for moment in moments)
 
 
 def _ended_since(one: Return, since: datetime) -> bool:
     """False only for what is known to have been cancelled before."""
-    cancelled_at = _moment(one.get("cancelled_date"))
+    cancelled_at = moment_of(one.get("cancelled_date"))
     return status_of(one) != CANCELLED or cancelled_at is None or cancelled_at >= since
-
-
-def _moment(text: Any) -> datetime | None:
-    """ShipBob's instants come with an offset; one without tells nothing."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else None
 
 
 def _text(moment: datetime) -> str:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from connectors.deliveries import Delivery
 from connectors.http import dumps, loads
+from connectors.serving import Faults
 from connectors.shipbob import shapes
 from connectors.shipbob.shapes import ARRIVED, AWAITING, CANCELLED, COMPLETED, PROCESSING, Json, Piece, ReturnOrder
 from connectors.signatures import standard_webhooks_signature
@@ -24,7 +25,7 @@ _ACTIONS = {"restock": "Restock", "quarantine": "Quarantine", "dispose": "Dispos
 
 
 class ShipBobSandbox:
-    """Serve `app`; do deeds; post what `drain` gives.
+    """Serve `app`; do deeds; post what `drain` gives; make it fail with `faults`.
 
     A return goes AwaitingArrival, Arrived, Processing, Completed, or from AwaitingArrival to Cancelled. Like the real one it
     takes the same `reference_id` as often as it is sent.
@@ -53,14 +54,17 @@ class ShipBobSandbox:
         self._lock = RLock()
         self._ids = count(700001)
         self._messages = count(1)
-        self.app = Starlette(
-            routes=[
-                Route("/{version}/return/{id:int}:cancel", self._cancel, methods=["POST"]),
-                Route("/{version}/return/{id:int}", self._get, methods=["GET"]),
-                Route("/{version}/return", self._list, methods=["GET"]),
-                Route("/{version}/return", self._create, methods=["POST"]),
-            ]
+        self.faults = Faults(
+            Starlette(
+                routes=[
+                    Route("/{version}/return/{id:int}:cancel", self._cancel, methods=["POST"]),
+                    Route("/{version}/return/{id:int}", self._get, methods=["GET"]),
+                    Route("/{version}/return", self._list, methods=["GET"]),
+                    Route("/{version}/return", self._create, methods=["POST"]),
+                ]
+            )
         )
+        self.app = self.faults
 
     def settings(self, url: str) -> dict[str, Any]:
         """The connector settings for this warehouse, served at `url`."""

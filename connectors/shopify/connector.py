@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from connectors.cursors import moment_of
 from connectors.http import dumps
 from connectors.shopify.client import ShopifyClient
 from connectors.shopify.order_ref import OrderRef
@@ -40,11 +41,11 @@ class ShopifySettings(BaseModel):
     behind by minutes. `history_days` is how far the first poll looks back: Shopify shows 60 days without `read_all_orders`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     shop: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]*$")
-    access_token: str = Field(min_length=1)
-    webhook_secret: str = Field(min_length=1)
+    access_token: str = Field(min_length=1, repr=False)
+    webhook_secret: str = Field(min_length=1, repr=False)
     order_ref: OrderRef = Field(default_factory=lambda: OrderRef.model_validate({}))
     version: str = Field("2026-07", pattern=r"^(\d{4}-\d{2}|unstable)$")
     url: str = ""
@@ -78,7 +79,7 @@ class ShopifyConnector:
         """The cursor is the latest update seen; the next poll starts `overlap_minutes` before it."""
         if feed not in self.feeds:
             raise ValueError(f"shopify has no feed {feed!r}")
-        latest = datetime.fromisoformat(cursor) if cursor else None
+        latest = moment_of(cursor)
         since = self._since(latest)
         after = ""
         while True:

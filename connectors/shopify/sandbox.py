@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from connectors.deliveries import Delivery
 from connectors.http import dumps, loads
+from connectors.serving import Faults
 from connectors.shopify import shapes
 from connectors.shopify.graphql import Graphql
 from connectors.shopify.shapes import Json
@@ -24,7 +25,7 @@ from engine.facts.outside import Clock
 
 
 class ShopifySandbox:
-    """Serve `app`; do deeds; post what `drain` gives.
+    """Serve `app`; do deeds; post what `drain` gives; make it fail with `faults`.
 
     Every deed delivers its own topic, and `orders/updated` besides, as the real shop does.
     """
@@ -46,7 +47,8 @@ class ShopifySandbox:
         self.orders: dict[str, StoreOrder] = {}
         self.pending: list[Delivery] = []
         self.graphql = Graphql(self.orders, clock)
-        self.app = Starlette(routes=[Route("/admin/api/{version}/graphql.json", self._graphql, methods=["POST"])])
+        self.faults = Faults(Starlette(routes=[Route("/admin/api/{version}/graphql.json", self._graphql, methods=["POST"])]))
+        self.app = self.faults
         self._lock = RLock()
         self._ids = count(6_100_000_000_001)
         self._deliveries = count(1)

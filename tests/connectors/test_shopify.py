@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from connectors.deliveries import Delivery
 from connectors.http import dumps, loads
-from connectors.serving import Faults, Served
+from connectors.serving import Served
 from connectors.shopify.connector import ShopifyConnector
 from connectors.shopify.order_ref import OrderRef
 from connectors.shopify.queries import QUERIES
@@ -42,8 +42,8 @@ class Shop:
     def __init__(self, **sandbox) -> None:
         self.time = Time()
         self.box = ShopifySandbox(self.time, **sandbox)
-        self.faults = Faults(self.box.app)
-        self.server = Served(self.faults)
+        self.faults = self.box.faults
+        self.server = Served(self.box.app)
         self.extra: dict = {}
 
     def __enter__(self):
