@@ -1,0 +1,40 @@
+"""`instep map`: the way to debug a mapping."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.cli.output import installed_actions, misused
+from engine.facts.codec import encode_fields
+from engine.facts.merge import fields_of, merge
+from engine.facts.outside import Event
+from engine.language.mapping import SetAside
+from engine.language.pack import load, project_root
+from engine.problems import did_you_mean
+
+
+def mapped(root: Path | None, client: str, kind: str, payload: bytes, about: str) -> dict[str, Any]:
+    """The records of one payload as JSON, or `{"set_aside": why, "place": ..., "path": ...}`."""
+    rule_set = load(project_root(root), client, installed_actions())
+    kinds = rule_set.mappings.events()
+    if kind not in kinds:
+        misused(f"no mapping reads {kind!r}{did_you_mean(kind, kinds)}")
+    event = Event(kind.partition(".")[0], kind, payload, datetime.now(UTC), requested=True, about=about)
+    result = rule_set.mappings.observe(event)
+    if isinstance(result, SetAside):
+        return {"set_aside": result.reason, "place": str(result.place), "path": result.path}
+    records = []
+    for observation in result:
+        fields = fields_of(merge(None, observation))
+        records.append(
+            {
+                "kind": observation.kind,
+                "key": observation.key,
+                "version": observation.version,
+                "links": sorted(f"{k}:{key}" for k, key in observation.links),
+                "fields": encode_fields(rule_set.vocabulary, observation.kind, fields),
+            }
+        )
+    return {"records": records}

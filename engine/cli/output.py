@@ -1,0 +1,72 @@
+"""How everything is printed: for people with rich, for programs as one JSON text."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from engine.facts.codec import dumps
+from engine.facts.outside import Action, Connector, installed_connectors
+from engine.problems import Problem, Problems
+
+FINE, FOUND, MISUSED = 0, 1, 2
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(dumps(value) + "\n")
+
+
+def print_problems(problems: Problems) -> None:
+    for problem in problems:
+        console.print(problem_line(problem))
+
+
+def problem_line(problem: Problem) -> Text:
+    style = "red" if problem.severity == "error" else "yellow"
+    return Text.assemble((f"{problem.place}: ", "bold"), (f"{problem.severity} {problem.code}", style), f": {problem.message}")
+
+
+def problem_json(problem: Problem) -> dict[str, Any]:
+    place = problem.place
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "severity": problem.severity,
+        "code": problem.code,
+        "message": problem.message,
+    }
+
+
+def misused(message: str) -> NoReturn:
+    """Say what was wrong with the call, and stop."""
+    errors.print(Text(message, style="red"))
+    raise typer.Exit(MISUSED)
+
+
+def read_bytes(path: str) -> bytes:
+    """A file's bytes, or standard input for `-`."""
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as fault:
+        misused(f"cannot read {path}: {fault.strerror}")
+
+
+def actions_of(connectors: Mapping[str, type[Connector]]) -> dict[str, Action]:
+    """Every action of the installed connectors, as `role.action`."""
+    return {f"{c.role}.{name}": action for c in connectors.values() for name, action in c.actions.items()}
+
+
+def installed_actions() -> dict[str, Action]:
+    return actions_of(installed_connectors())

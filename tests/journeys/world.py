@@ -1,0 +1,474 @@
+"""A seeded world around one order: customers, agents, a warehouse, a carrier and a marketplace that does what it is told.
+
+The world keeps its own books. Observations of it reach the engine late, twice and out of order; effects are looked up, sent,
+time out after having worked, and are refused. What the engine did is judged by the world's books, not by its own.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from engine.decide import Decision, Memory, decide
+from engine.decide.outcomes import again, begin, refused, settled, settled_elsewhere, unsure
+from engine.facts.case import case_of
+from engine.facts.effects import EffectState
+from engine.facts.merge import links_of, merge
+from engine.facts.record import Observation, RecordState
+from engine.facts.values import Money, Unreadable
+from engine.language.ruleset import RuleSet
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+EUR = "EUR"
+
+
+@dataclass(frozen=True)
+class Temper:
+    """How unkind a world is: the chance of each kind of trouble."""
+
+    late: timedelta = timedelta(minutes=5)
+    repeat: float = 0.0
+    agent: float = 0.0
+    goodwill: float = 0.0
+    store: float = 0.0
+    cancel: float = 0.0
+    second_rma: float = 0.0
+    same_sku: float = 0.0
+    unlisted: float = 0.0
+    reject: float = 0.0
+    times_out: float = 0.0
+    refuse: float = 0.0
+    rma_cancelled: float = 0.0
+
+
+CALM = Temper()
+HOSTILE = Temper(
+    late=timedelta(hours=20),
+    repeat=0.3,
+    agent=0.25,
+    goodwill=0.1,
+    store=0.2,
+    cancel=0.05,
+    second_rma=0.15,
+    same_sku=0.15,
+    unlisted=0.05,
+    reject=0.1,
+    times_out=0.25,
+    refuse=0.05,
+    rma_cancelled=0.1,
+)
+
+
+@dataclass
+class Line:
+    id: str
+    sku: str
+    quantity: int
+    unit: Decimal
+    refunds: list[dict[str, Any]] = field(default_factory=list)
+    ours: dict[str, str] = field(default_factory=dict)  # refund id -> effect key
+
+    @property
+    def price(self) -> Decimal:
+        return self.unit * self.quantity
+
+    @property
+    def left(self) -> Decimal:
+        return self.price - sum((r["amount"].amount for r in self.refunds), Decimal())
+
+
+@dataclass
+class Story:
+    """What came of one case."""
+
+    seed: int
+    opened: dict[str, str] = field(default_factory=dict)  # exception key -> owner
+    broken: list[str] = field(default_factory=list)
+    sent: int = 0
+    raced: bool = False
+    left_alone: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+
+
+class World:
+    """Runs one case to its end. Every random choice comes from the seed."""
+
+    def __init__(self, rule_set: RuleSet, seed: int, temper: Temper) -> None:
+        self.rule_set = rule_set
+        self.random = random.Random(seed)
+        self.temper = temper
+        self.story = Story(seed)
+        self.now = START
+        self._queue: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._count = 0
+        self._records: dict[tuple[str, str], RecordState] = {}
+        self._memory = Memory()
+        self._last: Decision | None = None
+        self._refund_ids = 0
+        self.order_state = "received"
+        self.lines = self._make_lines()
+        self.rmas: dict[str, dict[str, Any]] = {}
+        self.parcels: dict[str, dict[str, Any]] = {}
+        self.receipts: dict[str, dict[str, Any]] = {}
+        self.sale: dict[str, Any] = {"id": "S", "order_ref": "A", "of_marketplace": True, "currency": EUR, "refunds": ()}
+        self._plot()
+
+    # The plot: who does what when.
+
+    def _chance(self, probability: float) -> bool:
+        return self.random.random() < probability
+
+    def _make_lines(self) -> list[Line]:
+        lines = []
+        for n in range(1, self.random.choice((1, 1, 2, 3)) + 1):
+            same = lines and self._chance(self.temper.same_sku)
+            sku = lines[0].sku if same else f"SKU-{n}"
+            price = lines[0].unit if same else Decimal(self.random.randint(500, 9999)) / 100
+            lines.append(Line(f"A-{n}", sku, self.random.choice((1, 1, 2, 3)), price))
+        return lines
+
+    def at(self, when: datetime, what: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._queue, (when, self._count, what))
+
+    def _plot(self) -> None:
+        self.at(START, lambda: self.observe("order", "A"))
+        self.at(START + timedelta(minutes=1), lambda: self.observe("sale", "S"))
+        self._plan_rma("1001", START + timedelta(hours=self.random.randint(1, 48)))
+        if self._chance(self.temper.second_rma):
+            self._plan_rma("1002", START + timedelta(hours=self.random.randint(2, 96)))
+        within = 24 * 8
+        if self._chance(self.temper.agent):
+            self.at(START + timedelta(hours=self.random.randint(1, within)), self._agent_refunds)
+        if self._chance(self.temper.goodwill):
+            self.at(START + timedelta(hours=self.random.randint(1, within)), self._agent_is_generous)
+        if self._chance(self.temper.store):
+            self.at(START + timedelta(hours=self.random.randint(1, within)), self._store_refunds)
+        if self._chance(self.temper.cancel):
+            self.at(START + timedelta(hours=self.random.randint(1, within)), self._store_cancels)
+        for hour in range(6, 24 * 14, 6):  # the poll that sees everything in the end
+            self.at(START + timedelta(hours=hour), lambda: self.observe("order", "A", prompt=True))
+
+    def _plan_rma(self, rma_id: str, when: datetime) -> None:
+        hours = lambda a, b: timedelta(hours=self.random.randint(a, b))  # noqa: E731
+        shipped = when + hours(3, 48)
+        arrived = shipped + hours(20, 90)
+        inspected = arrived + hours(2, 72)
+        self.at(when, lambda: self._request(rma_id))
+        self.at(when + timedelta(hours=1), lambda: self._change_rma(rma_id, status="approved"))
+        if self._chance(self.temper.rma_cancelled):
+            self.at(when + hours(2, 60), lambda: self._change_rma(rma_id, status="cancelled"))
+        self.at(shipped, lambda: self._scan(rma_id))
+        self.at(arrived, lambda: self._arrive(rma_id))
+        self.at(inspected, lambda: self._inspect(rma_id))
+        self.at(inspected + hours(1, 24), lambda: self._change_rma(rma_id, status="done", unless="cancelled"))
+
+    def _request(self, rma_id: str) -> None:
+        units = []
+        for line in self.lines:
+            for _ in range(self.random.randint(0 if units else 1, line.quantity)):
+                resolution: Any = "refund"
+                if self._chance(self.temper.unlisted):
+                    resolution = Unreadable("RefundToSomethingNew")
+                elif self.temper is not CALM and self._chance(0.1):
+                    resolution = "exchange"
+                units.append(
+                    {
+                        "key": f"{rma_id}{len(units)}",
+                        "sku": line.sku,
+                        "resolution": resolution,
+                        "method": "ship",
+                        "shipment_id": f"sh{rma_id}",
+                    }
+                )
+        tracking, ref = f"TRK{rma_id}", f"RG-{rma_id}-sh{rma_id}"
+        self.rmas[rma_id] = {
+            "id": rma_id,
+            "status": "requested",
+            "sale_id": "S",
+            "requested_at": self.now,
+            "tracking_numbers": (tracking,),
+            "receipt_refs": (ref,),
+            "units": tuple(units),
+            "shipments": (
+                {
+                    "id": f"sh{rma_id}",
+                    "status": "label_created",
+                    "tracking_number": tracking,
+                    "outbound": False,
+                    "receipt_ref": ref,
+                },
+            ),
+            "transactions": (),
+        }
+        self.observe("rma", rma_id)
+
+    def _change_rma(self, rma_id: str, *, status: str, unless: str = "") -> None:
+        if self.rmas[rma_id]["status"] != unless:
+            self.rmas[rma_id]["status"] = status
+            self.observe("rma", rma_id)
+
+    def _scan(self, rma_id: str) -> None:
+        if self.rmas[rma_id]["status"] == "cancelled":
+            return
+        key = f"TRK{rma_id}"
+        self.parcels[key] = {"tracking_number": key, "status": "in_transit", "first_scan_at": self.now}
+        self.observe("parcel", key)
+
+    def _arrive(self, rma_id: str) -> None:
+        if f"TRK{rma_id}" not in self.parcels:
+            return
+        self.parcels[f"TRK{rma_id}"] |= {"status": "delivered", "delivered_at": self.now}
+        self.observe("parcel", f"TRK{rma_id}")
+        ref = f"RG-{rma_id}-sh{rma_id}"
+        if ref in self.receipts:
+            self.receipts[ref] |= {"status": "arrived", "arrived_at": self.now}
+            self.observe("receipt", ref)
+        self._change_rma(rma_id, status="received", unless="cancelled")
+
+    def _inspect(self, rma_id: str) -> None:
+        rma = self.rmas[rma_id]
+        if f"TRK{rma_id}" not in self.parcels or rma["status"] == "cancelled":
+            return
+        rma["units"] = tuple(
+            {**u, "inspected_at": self.now, "verdict": "rejected" if self._chance(self.temper.reject) else "accepted"}
+            for u in rma["units"]
+        )
+        self._change_rma(rma_id, status="validated", unless="cancelled")
+
+    # Agents.
+
+    def _refund(self, line: Line, amount: Decimal) -> str:
+        self._refund_ids += 1
+        made = {
+            "id": str(self._refund_ids),
+            "state": "refunded",
+            "amount": Money(amount, EUR),
+            "shipping_amount": Money(Decimal(), EUR),
+            "taxes": (),
+            "shipping_taxes": (),
+            "created_at": self.now,
+            "commission_taxes": (),
+        }
+        line.refunds.append(made)
+        return str(made["id"])
+
+    def _agent_refunds(self) -> None:
+        line = self.random.choice(self.lines)
+        if line.left >= line.unit and self.order_state == "received":
+            self._refund(line, line.unit)
+            self.observe("order", "A")
+
+    def _agent_is_generous(self) -> None:
+        line = self.random.choice(self.lines)
+        amount = Decimal(self.random.randint(1, 499)) / 100
+        if line.left > amount and self.order_state == "received":
+            self._refund(line, amount)
+            self.observe("order", "A")
+
+    def _store_refunds(self) -> None:
+        line = self.random.choice(self.lines)
+        number = len(self.sale["refunds"]) + 1
+        refund = {
+            "id": f"R{number}",
+            "created_at": self.now,
+            "amount": Money(line.unit, EUR),
+            "lines": (
+                {"id": f"R{number}L", "sku": line.sku, "quantity": 1, "restock": "return", "subtotal": Money(line.unit, EUR)},
+            ),
+        }
+        self.sale["refunds"] = (*self.sale["refunds"], refund)
+        self.observe("sale", "S")
+
+    def _store_cancels(self) -> None:
+        self.sale["cancelled_at"] = self.now
+        self.observe("sale", "S")
+
+    # What the engine is told.
+
+    def observe(self, kind: str, key: str, *, prompt: bool = False) -> None:
+        """A snapshot of now, delivered late and perhaps twice."""
+        observation = self._snapshot(kind, key)
+        delay = timedelta() if prompt else self.random.random() * self.temper.late
+        self.at(self.now + delay, lambda: self._deliver(observation))
+        if not prompt and self._chance(self.temper.repeat):
+            self.at(self.now + delay + self.random.random() * self.temper.late * 3, lambda: self._deliver(observation))
+
+    def _snapshot(self, kind: str, key: str) -> Observation:
+        if kind == "order":
+            fields = self._order()
+        else:
+            fields = dict(
+                {"rma": self.rmas, "parcel": self.parcels, "receipt": self.receipts, "sale": {"S": self.sale}}[kind][key]
+            )
+        links = frozenset(links_of(self.rule_set.vocabulary, kind, fields)) - {(kind, key)}
+        version = self.now.isoformat(timespec="microseconds")
+        return Observation(f"world.{kind}", kind, key, version, "", self.now, fields, links=links)
+
+    def _order(self) -> dict[str, Any]:
+        lines = tuple(
+            {
+                "id": line.id,
+                "index": n,
+                "state": "received",
+                "sku": line.sku,
+                "quantity": line.quantity,
+                "price": Money(line.price, EUR),
+                "shipping_price": Money(Decimal(), EUR),
+                "taxes": (),
+                "shipping_taxes": (),
+                "debited_at": START - timedelta(days=5),
+                "shipped_at": START - timedelta(days=4),
+                "refunds": tuple(dict(r) for r in line.refunds),
+                "cancelations": (),
+            }
+            for n, line in enumerate(self.lines, 1)
+        )
+        return {
+            "id": "A",
+            "state": self.order_state,
+            "currency": EUR,
+            "tax_mode": "included",
+            "created_at": START - timedelta(days=6),
+            "debited_at": START - timedelta(days=5),
+            "can_cancel": False,
+            "fully_refunded": all(not line.left for line in self.lines),
+            "customer_pays_seller": False,
+            "lines": lines,
+        }
+
+    def _deliver(self, observation: Observation) -> None:
+        key = (observation.kind, observation.key)
+        self._records[key] = merge(self._records.get(key), observation)
+        self._decide()
+
+    # The engine's side: decide, look up, send.
+
+    def _decide(self) -> Decision:
+        case = case_of("order:A", list(self._records.values()), [], START)
+        before = self._memory.exceptions
+        decision = decide(self.rule_set, case, self._memory, self.now, self._last.basis if self._last else None)
+        self._memory, self._last = decision.memory, decision
+        for one in decision.exceptions:
+            if one.key not in before:
+                self.story.log.append(f"{self.now:%d %H:%M} opened {one.key}: {one.title}")
+            self.story.opened.setdefault(one.key, one.owner)
+            if one.rule == "promise_broken":
+                self.story.broken.append(one.title)
+        if decision.wake_at is not None:
+            self.at(max(decision.wake_at, self.now), self._wake)
+        for effect in decision.effects:
+            self.at(self.now, lambda key=effect.key: self._dispatch(key))
+        return decision
+
+    def _wake(self) -> None:
+        if self._last is not None and self._last.wake_at is not None and self._last.wake_at <= self.now:
+            self._decide()
+
+    def _dispatch(self, key: str) -> None:
+        effect = self._memory.effect(key)
+        if effect is None or effect.status != "planned":
+            return
+        if effect.action == "warehouse.create_asn" and effect.params["shipment"]["receipt_ref"] in self.receipts:
+            self._memory = settled_elsewhere(self._memory, key, {}, self.now)
+            self._decide()
+            return
+        self._look()
+        now_planned = self._memory.effect(key)
+        if (
+            now_planned is None
+            or now_planned.status != "planned"
+            or now_planned.params != effect.params
+            or self._line_busy(effect)
+        ):
+            return
+        self._memory = begin(self._memory, key, self.now)
+        if effect.action == "marketplace.refund" and self._chance(self.temper.agent * 0.05):
+            self.story.raced = True  # somebody acts between look-up and sending: nobody can close that gap
+            self._agent_refunds()
+        self._send(effect)
+
+    def _line_busy(self, effect: EffectState) -> bool:
+        lines = {u.rpartition("#")[0] for u in effect.units}
+        busy = {u.rpartition("#")[0] for e in self._memory.effects if e.status in {"performing", "unsure"} for u in e.units}
+        return not lines.isdisjoint(busy)
+
+    def _look(self) -> None:
+        """The marketplace is asked, and the case decided with its answer."""
+        self._deliver(self._snapshot("order", "A"))
+
+    def _send(self, effect: EffectState) -> None:
+        if effect.action != "marketplace.refund":
+            self._memory = settled(self._memory, effect.key, {"reference": effect.key}, self.now)
+            if effect.action == "warehouse.create_asn":
+                ref = effect.params["shipment"]["receipt_ref"]
+                self.receipts[ref] = {"ref": ref, "id": f"W{ref}", "status": "awaiting", "lines": (), "created_at": self.now}
+                self.observe("receipt", ref)
+            self._decide()
+            return
+        line = next(one for one in self.lines if one.id == effect.params["line"])
+        amount = effect.params["amount"].amount
+        fate = self.random.random()
+        self.story.sent += 1
+        self.story.log.append(f"{self.now:%d %H:%M} sent {effect.key} {amount} by {effect.rule}")
+        if fate < self.temper.refuse or amount > line.left or self.order_state != "received":
+            self._memory = refused(self._memory, effect.key, "balance_too_low", "not enough", self.now)
+        elif fate < self.temper.refuse + self.temper.times_out / 2:
+            self._memory = unsure(self._memory, effect.key, "timed out")
+            self._chase(effect.key)
+        else:
+            made = self._refund(line, amount)
+            line.ours[made] = effect.key
+            if fate < self.temper.refuse + self.temper.times_out:
+                self._memory = unsure(self._memory, effect.key, "timed out")
+                self._chase(effect.key)
+            else:
+                self._memory = settled(self._memory, effect.key, {"refund_id": made}, self.now)
+                self.observe("order", "A")
+        self._decide()
+
+    def _chase(self, key: str) -> None:
+        for minutes in (5, 12, 21):
+            self.at(self.now + timedelta(minutes=minutes), self._look)
+        self.at(self.now + timedelta(minutes=22), lambda: self._once_more(key))
+
+    def _once_more(self, key: str) -> None:
+        effect = self._memory.effect(key)
+        if effect is not None and effect.status == "unsure":
+            self._memory = again(self._memory, key)
+            self._decide()
+
+    def run(self) -> Story:
+        """To the end: until nothing is left to happen, or 40 days have passed."""
+        while self._queue:
+            when, _, what = heapq.heappop(self._queue)
+            if when > START + timedelta(days=40):
+                break
+            self.now = max(self.now, when)
+            what()
+        assert self._last is not None
+        self.story.left_alone = [e.key for e in self._memory.effects if e.status in {"planned", "performing", "unsure"}]
+        return self.story
+
+    def overpaid(self) -> list[str]:
+        """Lines on which more was refunded than was paid."""
+        return [line.id for line in self.lines if line.left < 0]
+
+    def paid_twice(self) -> list[str]:
+        """Lines on which our refunds and whole-piece refunds by agents cover more pieces than were sold or returned."""
+        found = []
+        for line in self.lines:
+            pieces = sum(r["amount"].amount // line.unit for r in line.refunds)
+            if pieces > line.quantity:
+                found.append(line.id)
+        return found
+
+
+def with_param(rule_set: RuleSet, **params: Any) -> RuleSet:
+    """The same rules for a client that set these params."""
+    return replace(rule_set, params={**rule_set.params, **params})
