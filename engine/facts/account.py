@@ -87,14 +87,16 @@ class Account:
 
     def sum(self, amounts: Mapping[ComponentKey, Decimal]) -> Money:
         """All that moves with these amounts."""
-        return Money(sum((a for key, a in amounts.items() if self.counts(key)), ZERO), self.currency)
+        return self.money(sum((a for key, a in amounts.items() if self.counts(key)), ZERO))
 
     @property
     def left(self) -> Money:
         return self.sum({key: ZERO if self.void else c.left for key, c in self.components.items()})
 
     def money(self, amount: Decimal) -> Money:
-        return Money(amount, self.currency)
+        """An amount of this line, written with the digits of its currency unless it has finer ones."""
+        written = amount.quantize(self.quantum)
+        return Money(written if written == amount else amount, self.currency)
 
 
 def open_account(line: Rec, *, on_top: bool) -> Account | None:

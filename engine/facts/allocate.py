@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_FLOOR, Decimal
+from contextlib import AbstractContextManager
+from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from types import MappingProxyType
 
 # ISO 4217 currencies whose minor unit is not a hundredth.
@@ -16,6 +17,11 @@ _DIGITS: Mapping[str, int] = MappingProxyType(
     | dict.fromkeys(("CLF", "UYW"), 4)
 )
 _QUANTA = tuple(Decimal(1).scaleb(-digits) for digits in range(5))
+
+
+def exact() -> AbstractContextManager[Context]:
+    """Enough digits that no amount we accept is ever rounded, whatever the context of the caller."""
+    return localcontext(Context(prec=200))
 
 
 def minor_unit(currency: str) -> Decimal:

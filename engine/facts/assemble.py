@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from engine.facts.account import Account
@@ -13,6 +12,7 @@ from engine.facts.schema import Kind, Vocabulary
 from engine.facts.values import Items, Rec, is_gap
 
 ORDER_LINE = "order_line"
+EMPTY = Items()
 
 
 class OrderLine(Rec):
@@ -23,66 +23,53 @@ class OrderLine(Rec):
     account: Account | None
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A kind, ready to be filled: every field missing, and which fields are lists of what."""
+class Builder:
+    """Builds the records of one case in the words of a vocabulary."""
 
-    kind: Kind
-    blank: Mapping[str, Any]
-    lists: tuple[tuple[str, str], ...]  # field and the kind of its items; "" for lists of plain values
-    computed: tuple[str, ...]  # computed lists, empty until derivation fills them
-
-
-class Shapes:
-    """The shapes of a vocabulary, worked out as they are asked for."""
-
-    __slots__ = ("_shapes", "vocabulary")
+    __slots__ = ("_kinds",)
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
-        self._shapes: dict[str, Shape] = {}
+        self._kinds = vocabulary.kinds
 
-    def __getitem__(self, name: str) -> Shape:
-        shape = self._shapes.get(name)
-        if shape is None:
-            shape = self._shapes[name] = _shape(self.vocabulary[name])
-        return shape
+    def __getitem__(self, name: str) -> Kind:
+        return self._kinds[name]
 
     def record(self, state: RecordState) -> Rec:
         """The record of one state with its items below it; relations and computed fields are still to come."""
         rec = self._filled(state.kind, state.key, fields_of(state), None)
         rec["seen_at"] = state.seen_at
+        key = self._kinds[state.kind].key
+        if rec[key] is None:
+            rec[key] = state.key
         return rec
 
     def blank(self, kind: str, key: str, known: Mapping[str, Any], parent: Rec | None = None) -> Rec:
         """A record of which nothing is known but this."""
-        return Rec(kind, key, {**self[kind].blank, **known}, parent)
+        return Rec(kind, key, {**self._kinds[kind].shape.missing, **known}, parent)
 
     def stub(self, kind: str, key: str) -> Rec:
         """Stands for a record that has not come: only its key is known."""
-        return self.blank(kind, key, {"seen_at": None, self[kind].kind.key: key})
+        return self.blank(kind, key, {"seen_at": None, self._kinds[kind].key: key})
 
     def _filled(self, name: str, key: str, fields: Mapping[str, Any], parent: Rec | None) -> Rec:
-        shape = self[name]
-        rec = _line(key, dict(shape.blank), parent) if name == ORDER_LINE else Rec(name, key, dict(shape.blank), parent)
-        rec.update(fields)
-        if parent is not None and shape.kind.parent:
-            rec[shape.kind.parent] = parent
-        for listed, of in shape.lists:
+        kind = self._kinds[name]
+        known = {**kind.shape.empty, **fields}
+        rec = _line(key, known, parent) if name == ORDER_LINE else Rec(name, key, known, parent)
+        if kind.parent:
+            rec[kind.parent] = parent
+        for listed, of in kind.shape.lists:
             value = rec[listed]
-            if type(value) is tuple:
-                rec[listed] = self._items(of, value, rec) if of else Items(value)
-        for computed in shape.computed:
-            rec[computed] = Items()
+            if value.__class__ is tuple:
+                rec[listed] = (self._items(of, value, rec) if of else Items(value)) if value else EMPTY
         return rec
 
-    def _items(self, kind: str, items: tuple[Mapping[str, Any], ...], parent: Rec) -> Items:
-        field = self[kind].kind.key
+    def _items(self, name: str, items: tuple[Mapping[str, Any], ...], parent: Rec) -> Items:
+        field = self._kinds[name].key
         built = []
         for place, item in enumerate(items):
             own = item.get(field)
-            key = f"?{place}" if is_gap(own) else str(own)
-            built.append(self._filled(kind, f"{parent.key}/{key}", item, parent))
+            key = own if own.__class__ is str else f"?{place}" if is_gap(own) else str(own)
+            built.append(self._filled(name, f"{parent.key}/{key}", item, parent))
         return Items(built)
 
 
@@ -90,17 +77,3 @@ def _line(key: str, fields: dict[str, Any], parent: Rec | None) -> OrderLine:
     line = OrderLine(ORDER_LINE, key, fields, parent)
     line.account = None
     return line
-
-
-def _shape(kind: Kind) -> Shape:
-    lists, computed = [], []
-    for name, spec in kind.fields.items():
-        of = spec.type.of
-        if of is None:
-            continue
-        if spec.computed:
-            computed.append(name)
-        else:
-            lists.append((name, of.kind))
-    names = (*kind.fields, *kind.relations, *((kind.parent,) if kind.parent else ()))
-    return Shape(kind, dict.fromkeys(names), tuple(lists), tuple(computed))

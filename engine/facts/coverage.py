@@ -12,7 +12,6 @@ from engine.facts.account import ZERO, Account, amount_in, moved, with_proportio
 from engine.facts.assemble import OrderLine
 from engine.facts.effects import EffectState
 from engine.facts.evidence import CANCEL, REFUND, Bound, bind
-from engine.facts.refunds import due_together
 from engine.facts.units import LAST, time_of
 from engine.facts.values import Items, Rec, is_gap
 
@@ -82,26 +81,30 @@ def cover(
     `groups` are sets of line keys between which the returns platform does not tell: a refund by others on one of them is
     explained only by an answer. `answers` are those about refunds by others, by the refund's item.
     """
-    by_unit = _effects_by_line(lines, effects)
-    vague = {key: group for group in groups for key in group}
+    by_line = _effects_by_line(lines, effects)
+    vague: dict[str, frozenset[str]] = {}
+    for group in groups:
+        for key in group:
+            vague[key] = vague.get(key, frozenset()) | group
     matches: dict[str, str] = {}
     unclear: set[str] = set()
     unexplained: dict[str, Rec] = {}
-    told: list[Line] = []
-    for rec in lines:
-        line = _line(rec, by_unit.get(rec.key, ()))
-        told.append(line)
-        matches.update(line.bound.matches)
+    told = [_line(rec, by_line.get(rec.key, ())) for rec in lines]
+    for line in told:
         for entry in sorted(_entries(line), key=lambda e: e.turn):
             _settle(line, entry, answers)
-        asked = line.by_others if rec.key in vague else line.unexplained
-        for refund in asked:
+    unsettled = {line.rec.key for line in told if not all(p.settled for p in line.pieces)}
+    for line in told:
+        key = line.rec.key
+        group = vague.get(key, frozenset())
+        for refund in line.by_others if group & unsettled else line.unexplained:
             if answers.get(refund.item) not in ("apart", "covers"):
                 refund["explained"] = False
                 unexplained[refund.item] = refund
-                unclear |= vague.get(rec.key, frozenset()) | {rec.key}
+                unclear |= group | {key}
     for line in told:
         _close(line, unclear=line.rec.key in unclear)
+        matches.update(line.bound.matches)
     return Covered(matches, unexplained)
 
 
@@ -230,7 +233,9 @@ def _fitting(account: Account, candidates: Sequence[Piece], amount: Decimal) -> 
     """The least number of pieces whose remaining price this is; all of them if it takes everything that is left."""
     price = account.price
     assert price is not None
-    if amount and amount == price.left:
+    if not amount:
+        return 0 if price.whole else 1
+    if amount == price.left:
         return len(candidates)
     rounding, own = account.rounding(price), ZERO
     for count, piece in enumerate(candidates, 1):
@@ -304,14 +309,14 @@ def _price(line: Line, account: Account) -> None:
     refunded = (amount_in(r["amount"], account.currency) for r in rec["refunds"] or ())
     rec["refunded"] = account.money(sum(refunded, ZERO))
     rec["left"] = account.left
+    still_open = [p.number for p in line.pieces if not p.rec["settled"] and not p.rec["in_flight"]]
     for piece in line.pieces:
-        unit = piece.rec
+        unit, number = piece.rec, (piece.number,)
         unit["price"] = account.money(price.shares[piece.number - 1])
         if unit["settled"]:
             unit["due"] = account.money(ZERO)
-        elif unit["in_flight"]:
-            unit["due"] = account.sum(account.due((piece.number,), last=False, reserved=False))
         else:
-            unit["due"] = account.sum(due_together(account, rec["units"], (unit,)))
+            last = still_open == [piece.number]
+            unit["due"] = account.sum(account.due(number, last=last, reserved=not unit["in_flight"]))
     for refund in rec["refunds"] or ():
         refund["total"] = account.sum(moved(refund, account.currency))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.facts.account import open_account
-from engine.facts.assemble import OrderLine, Shapes
+from engine.facts.allocate import exact
+from engine.facts.assemble import Builder, OrderLine
 from engine.facts.case import Case
 from engine.facts.coverage import Covered, cover
 from engine.facts.effects import EffectState
@@ -56,13 +57,23 @@ def derive(
 
     An RMA or sale that belongs to several orders shows only the parts whose order line is here.
     """
-    shapes = Shapes(vocabulary)
+    with exact():
+        return _derive(Builder(vocabulary), vocabulary, case, effects, answers)
+
+
+def _derive(
+    builder: Builder,
+    vocabulary: Vocabulary,
+    case: Case,
+    effects: Sequence[EffectState],
+    answers: Mapping[tuple[str, str], str],
+) -> Facts:
     records: Related = {}
     for state in (*case.records, *case.client):
-        records.setdefault(state.kind, {})[state.key] = shapes.record(state)
+        records.setdefault(state.kind, {})[state.key] = builder.record(state)
     order = records["order"][case.order.key] if case.order is not None else None
-    relate(shapes, records)
-    lines = _open_lines(shapes, order, records)
+    relate(builder, records)
+    lines = _open_lines(builder, order, records)
     ties = Ties.of(lines)
     _show_only_ours(case, records, ties)
     sent = Sent.of(effects)
@@ -79,7 +90,7 @@ def derive(
     return Facts(
         case=_case_record(case, order, records),
         order=order,
-        records=_by_kind(vocabulary, records, units, effect_records(shapes, effects, units)),
+        records=_by_kind(vocabulary, records, units, effect_records(builder, effects, units)),
         plurals={k.plural: k.name for k in vocabulary.kinds.values() if k.plural},
         client={k.name: _only(records.get(k.name, {})) for k in vocabulary.kinds.values() if k.scope == "client"},
         matches=covered.matches,
@@ -88,12 +99,12 @@ def derive(
     )
 
 
-def _open_lines(shapes: Shapes, order: Rec | None, records: Related) -> list[OrderLine]:
+def _open_lines(builder: Builder, order: Rec | None, records: Related) -> list[OrderLine]:
     """The lines of the order with their units and their money as it was before any refund."""
     lines = [] if order is None else [line for line in order["lines"] or () if isinstance(line, OrderLine)]
     on_top = order is not None and _tax_mode(order, _only(records.get("seller", {}))) == "excluded"
     for line in lines:
-        line["units"] = Items(make_units(shapes, line))
+        line["units"] = Items(make_units(builder, line))
         line.account = open_account(line, on_top=on_top)
     return lines
 

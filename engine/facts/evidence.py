@@ -33,6 +33,8 @@ class Bound:
 def bind(line: Rec, effects: Sequence[EffectState]) -> Bound:
     """Receipts first, each to one refund; then effects without a receipt, by their sum on the line, to what is still free."""
     bound = Bound()
+    if not effects:
+        return bound
     free = {REFUND: _by_id(line["refunds"]), CANCEL: _by_id(line["cancelations"])}
     rest: list[EffectState] = []
     for effect in effects:

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.facts.effects import EffectState
 from engine.facts.relations import Related
-from engine.facts.units import Ties, time_of
+from engine.facts.units import Ties, pieces_of, time_of
 from engine.facts.values import Items, Money, Rec, is_gap
 
 
@@ -168,7 +168,7 @@ def _store_pieces(sale: Rec, refund: Rec, ties: Ties, sent: Sent, names: Sequenc
         lines = ties.lines(line["sku"], line["line_item_id"], sale)
         own = list(dict.fromkeys(sent.claims.get(line.item, ())))
         fits = {unit.key for found in lines for unit in found["units"]}
-        for piece in range(0 if is_gap(line["quantity"]) else int(line["quantity"])):
+        for piece in range(pieces_of(line["quantity"])):
             name = next((n for n in (*own, *free) if n in fits), None)
             if name is not None:
                 fits.discard(name)

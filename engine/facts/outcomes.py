@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from engine.facts.account import PRICE, SHIPPING, ZERO, moved
-from engine.facts.assemble import Shapes
+from engine.facts.assemble import Builder
 from engine.facts.effects import EffectState
 from engine.facts.values import Items, Money, Rec
 
@@ -22,13 +22,13 @@ _STATUS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def effect_records(shapes: Shapes, effects: Iterable[EffectState], units: Mapping[str, Rec]) -> Items:
+def effect_records(builder: Builder, effects: Iterable[EffectState], units: Mapping[str, Rec]) -> Items:
     """One record for each effect that went out or came to an end; those of shadow rules stay among themselves."""
     told = [e for e in effects if e.status in _STATUS and e.mode == "live"]
-    return Items(_record(shapes, effect, units) for effect in sorted(told, key=lambda e: e.key))
+    return Items(_record(builder, effect, units) for effect in sorted(told, key=lambda e: e.key))
 
 
-def _record(shapes: Shapes, effect: EffectState, units: Mapping[str, Rec]) -> Rec:
+def _record(builder: Builder, effect: EffectState, units: Mapping[str, Rec]) -> Rec:
     known = {
         "key": effect.key,
         "action": effect.action,
@@ -41,7 +41,7 @@ def _record(shapes: Shapes, effect: EffectState, units: Mapping[str, Rec]) -> Re
         "planned_at": effect.planned_at,
         "settled_at": effect.settled_at,
     }
-    return shapes.blank("effect", effect.key, known)
+    return builder.blank("effect", effect.key, known)
 
 
 def _amount(effect: EffectState) -> Money | None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.facts.account import PRICE, SHIPPING, SHIPPING_TAX, TAX, ZERO, Account, ComponentKey
+from engine.facts.allocate import exact
 from engine.facts.assemble import OrderLine
 from engine.facts.values import Rec
 
@@ -21,7 +22,14 @@ def payload(line: Rec, units: Sequence[Rec], *, reason: str, shipping: bool = Tr
     account = line.account if isinstance(line, OrderLine) else None
     if account is None:
         raise ValueError(f"{line.item} has no price to share among its units")
-    amounts = due_together(account, line["units"], units)
+    with exact():
+        return _payload(line, account, units, reason=reason, shipping=shipping)
+
+
+def _payload(line: Rec, account: Account, units: Sequence[Rec], *, reason: str, shipping: bool) -> dict[str, Any]:
+    numbers = {unit["number"] for unit in units}
+    last = not any(u["number"] not in numbers and not u["settled"] and not u["in_flight"] for u in line["units"])
+    amounts = account.due(numbers, last=last)
     if not shipping:
         amounts = {key: ZERO if key[0] in (SHIPPING[0], SHIPPING_TAX) else amount for key, amount in amounts.items()}
     order = line["order"] or {}
@@ -37,13 +45,6 @@ def payload(line: Rec, units: Sequence[Rec], *, reason: str, shipping: bool = Tr
         "taxes": _stated(account, amounts, TAX),
         "shipping_taxes": _stated(account, amounts, SHIPPING_TAX),
     }
-
-
-def due_together(account: Account, siblings: Sequence[Rec], units: Sequence[Rec]) -> dict[ComponentKey, Decimal]:
-    """What can still be refunded for `units` together, out of all units of their line."""
-    numbers = {unit["number"] for unit in units}
-    last = not any(s["number"] not in numbers and not s["settled"] and not s["in_flight"] for s in siblings)
-    return account.due(numbers, last=last)
 
 
 def _stated(account: Account, amounts: Mapping[ComponentKey, Decimal], what: str) -> tuple[dict[str, Any], ...]:

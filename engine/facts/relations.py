@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from engine.facts.assemble import Shapes
+from engine.facts.assemble import Builder
 from engine.facts.schema import Relation
 from engine.facts.values import Items, Rec, is_gap
 
 Related = dict[str, dict[str, Rec]]  # kind -> key -> record
 
 
-def relate(shapes: Shapes, records: Related) -> None:
+def relate(builder: Builder, records: Related) -> None:
     """Fill every relation of every record and list item. A key whose record has not come gets a stub, one for all who name it."""
     backs: dict[tuple[str, str], dict[str, list[Rec]]] = {}
     stubs: dict[tuple[str, str], Rec] = {}
@@ -20,7 +20,7 @@ def relate(shapes: Shapes, records: Related) -> None:
     def there(kind: str, key: str) -> Rec:
         found = records.get(kind, {}).get(key) or stubs.get((kind, key))
         if found is None:
-            found = stubs[kind, key] = shapes.stub(kind, key)
+            found = stubs[kind, key] = builder.stub(kind, key)
             fill(found)
         return found
 
@@ -31,7 +31,7 @@ def relate(shapes: Shapes, records: Related) -> None:
         return index.get(key, [])
 
     def fill(rec: Rec) -> None:
-        for name, relation in shapes[rec.kind].kind.relations.items():
+        for name, relation in builder[rec.kind].relations.items():
             if relation.keys:
                 rec[name] = _by_keys(relation, rec[relation.keys], there)
             else:
@@ -40,7 +40,7 @@ def relate(shapes: Shapes, records: Related) -> None:
 
     for same_kind in list(records.values()):
         for rec in same_kind.values():
-            _with_items(shapes, rec, fill)
+            _with_items(builder, rec, fill)
 
 
 def _by_keys(relation: Relation, keys: Any, there: Callable[[str, str], Rec]) -> Any:
@@ -64,11 +64,11 @@ def _index(records: Iterable[Rec], field: str) -> dict[str, list[Rec]]:
     return index
 
 
-def _with_items(shapes: Shapes, rec: Rec, visit: Callable[[Rec], None]) -> None:
-    shape = shapes[rec.kind]
-    if shape.kind.relations:
+def _with_items(builder: Builder, rec: Rec, visit: Callable[[Rec], None]) -> None:
+    kind = builder[rec.kind]
+    if kind.relations:
         visit(rec)
-    for name, of in shape.lists:
+    for name, of in kind.shape.lists:
         if of and rec[name]:
             for item in rec[name]:
-                _with_items(shapes, item, visit)
+                _with_items(builder, item, visit)

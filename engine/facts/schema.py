@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from engine.facts.values import Items
 
 Keep = Literal["earliest", "ever"]
 
@@ -86,6 +88,17 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """What building a record of a kind starts from: every name missing, or `empty` with its computed lists empty, and which
+    mapped fields are lists of which kind of item ("" for plain values).
+    """
+
+    missing: Mapping[str, None]
+    empty: Mapping[str, Any]
+    lists: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of record (`scope` case or client) or of list item (`scope` item).
 
@@ -101,6 +114,15 @@ class Kind:
     parent: str = ""
     plural: str = ""
     doc: str = ""
+    shape: Shape = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = (*self.fields, *self.relations, *((self.parent,) if self.parent else ()))
+        listed = [(f.name, f.computed, f.type.of.kind) for f in self.fields.values() if f.type.of is not None]
+        missing = dict.fromkeys(names)
+        empty = {**missing, **dict.fromkeys((name for name, computed, _ in listed if computed), Items())}
+        lists = tuple((name, of) for name, computed, of in listed if not computed)
+        object.__setattr__(self, "shape", Shape(missing, empty, lists))
 
     def type_of(self, name: str) -> Type | None:
         """The type of a field or relation, or None if there is none of that name."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.facts.assemble import Shapes
+from engine.facts.assemble import Builder
 from engine.facts.values import Items, Rec, is_gap
 
+MOST_PIECES = 10_000  # of one line; also how many items an expression may visit
 LAST = datetime.max.replace(tzinfo=UTC)  # sorts what has no time behind what has one
 
 
@@ -18,10 +19,15 @@ def time_of(value: Any) -> datetime:
     return value if isinstance(value, datetime) else LAST
 
 
-def make_units(shapes: Shapes, line: Rec) -> list[Rec]:
+def pieces_of(quantity: Any) -> int:
+    """How many pieces a quantity is; none where it is not known or past all sense."""
+    return int(quantity) if not is_gap(quantity) and 0 < quantity <= MOST_PIECES else 0
+
+
+def make_units(builder: Builder, line: Rec) -> list[Rec]:
     """`<line>#1..n` for a line of quantity n; none where the quantity is not known."""
     quantity = line["quantity"]
-    count = 0 if is_gap(quantity) else max(0, int(quantity))
+    count = pieces_of(quantity)
     line_id = line.key.rpartition("/")[2] if is_gap(line["id"]) else line["id"]
     units = []
     for number in range(1, count + 1):
@@ -34,7 +40,7 @@ def make_units(shapes: Shapes, line: Rec) -> list[Rec]:
             "rma_units": Items(),
             "store_refunds": Items(),
         }
-        units.append(shapes.blank("unit", name, known, line))
+        units.append(builder.blank("unit", name, known, line))
     return units
 
 

@@ -101,7 +101,9 @@ def unit_of(found: Facts, rma_unit: str) -> str | None:
     return None if unit is None else unit.key
 
 
-def effect(*names: str, status: Any = "settled", hours: float = 8, claims: Mapping[str, str] | None = None, **more: Any) -> EffectState:
+def effect(
+    *names: str, status: Any = "settled", hours: float = 8, claims: Mapping[str, str] | None = None, **more: Any
+) -> EffectState:
     """A refund of some units; sent, unless it says otherwise."""
     amount = more.pop("amount", "50")
     action = more.pop("action", "marketplace.refund")
