@@ -81,6 +81,7 @@ class ReturnGoConnector:
         self._clock = clock
         self._budget = DayBudget(settings.calls_per_day, min(settings.reserve, settings.calls_per_day // 2), clock)
         self._fetches = max(1, FETCHES * settings.calls_per_day // 2000)
+        self._pieces: dict[str, list[str]] = {}  # of RMAs read for another reason than a poll, until the next one
         self._client = ReturnGoClient(
             settings.url, settings.shop, settings.api_key.get_secret_value(), self._budget, timeout=settings.timeout
         )
@@ -164,6 +165,8 @@ class ReturnGoConnector:
     async def _open(self, text: str) -> AsyncIterator[Page]:
         cursor = OpenCursor.read(text)
         self._budget.recall(cursor.used)
+        for rma_id, pieces in self._pieces.items():
+            cursor.belong(rma_id, pieces)
         now = self._clock()
         if now - cursor.listed >= LIST_EVERY:
             cursor.open_are(await self._open_rmas())
@@ -173,10 +176,11 @@ class ReturnGoConnector:
                 cursor.moved(transaction)
         cursor.since = now
         yield Page(cursor.text(self._budget.used()))
+        self._pieces.clear()
         for rma_id in cursor.next_to_read(self._fetches):
             asked_at = self._clock()
             events = await self._read(rma_id, polling=True)
-            cursor.was_read(rma_id, asked_at, [piece for event in events for piece in _pieces(event)])
+            cursor.was_read(rma_id, asked_at, self._pieces.pop(rma_id, []))
             yield Page(cursor.text(self._budget.used()), tuple(events))
 
     async def _open_rmas(self) -> list[str]:
@@ -193,7 +197,10 @@ class ReturnGoConnector:
         """The RMA as it is now, as of when it was asked for; nothing where there is none."""
         asked_at = self._clock()
         payload = await self._client.rma(rma_id, polling=polling)
-        return [] if payload is None else [Event(self.name, RMA, payload, asked_at, requested=True)]
+        if payload is None:
+            return []
+        self._pieces[rma_id] = _pieces(payload)
+        return [Event(self.name, RMA, payload, asked_at, requested=True)]
 
     def _evidence(self, order: Order, events: Sequence[Event]) -> Evidence:
         done = any(is_done(order, loads(event.payload)) for event in events)
@@ -207,7 +214,7 @@ def _reason(no: HttpError, order: Order) -> str:
     return _REFUSALS.get(no.status, "refused")
 
 
-def _pieces(event: Event) -> list[str]:
-    items = loads(event.payload).get("items")
+def _pieces(payload: bytes) -> list[str]:
+    items = loads(payload).get("items")
     found = [item.get("returnedItemId") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
     return [str(piece) for piece in found if piece]

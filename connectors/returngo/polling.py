@@ -14,6 +14,9 @@ matched with the pieces the cursor remembers; then the RMAs with new transaction
 of open RMAs is renewed each half hour; one that has left it is read a last time. (144 calls, 48 for each 500 open RMAs, and up
 to 720 RMAs.)
 
+What is seen late or never: what happens in the timeline or to the parcels of an RMA that is still Pending or already closed,
+unless a webhook or its status tells.
+
 In all about 1250 calls and one for each change, of 2000; the last `reserve` calls of a day are not for polls.
 """
 
@@ -125,8 +128,12 @@ class OpenCursor(Cursor):
     def was_read(self, rma_id: str, at: datetime, pieces: Iterable[str]) -> None:
         if rma_id in self.read_at:
             self.read_at[rma_id] = at
-        _put(self.owner, dict.fromkeys(pieces, rma_id))
+        self.belong(rma_id, pieces)
         self.due = [each for each in self.due if each != rma_id]
+
+    def belong(self, rma_id: str, pieces: Iterable[str]) -> None:
+        """These pieces are of this RMA, for when a transaction names one of them."""
+        _put(self.owner, dict.fromkeys(pieces, rma_id))
 
 
 def _put(known: dict[str, str], new: Mapping[str, str]) -> None:
