@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.http import dumps
-from connectors.mirakl.client import PAGE, Json, MiraklClient
+from connectors.mirakl.client import PAGE, Json, MiraklClient, ReadRefused
 from connectors.mirakl.polling import Cursor, Seen, instant
 from engine.facts.outside import Clock, Event, Page, Ref
 
@@ -79,7 +79,13 @@ class Reader:
         at.begin(self._clock(), self._history)
         while at.since is not None:
             asked = self._clock()
-            page = await self._client.returns_updated_since(at.since, at.token)
+            try:
+                page = await self._client.returns_updated_since(at.since, at.token)
+            except ReadRefused:
+                if at.token is None:
+                    raise
+                at.token = None
+                continue
             at.saw(_changes(page.returns, "last_updated"))
             events = _events(RETURN, seen.new(page.returns), asked)
             at.token = page.next_token

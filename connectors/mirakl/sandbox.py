@@ -145,8 +145,7 @@ class MiraklSandbox:
     def _returns(self, request: Request, _: Json) -> Json:
         query, start = request.query_params, 0
         if "page_token" in query:  # it holds every filter; what is sent with it is ignored
-            filters = loads(urlsafe_b64decode(query["page_token"]))
-            query, start = QueryParams([tuple(pair) for pair in filters["query"]]), filters["start"]
+            query, start = _filters(query["page_token"])
         found = [r for r in self.world.desk.returns.values() if _asked(r, query)]
         found.sort(key=lambda r: (r["date_created"], r["id"]))
         end = start + _within(query.get("limit"), 10, 100)
@@ -202,6 +201,14 @@ def _body(raw: bytes) -> Json:
 
 def _token(filters: Iterable[tuple[str, str]], start: int) -> str:
     return urlsafe_b64encode(dumps({"query": [list(pair) for pair in filters], "start": start})).decode()
+
+
+def _filters(token: str) -> tuple[QueryParams, int]:
+    try:
+        held = loads(urlsafe_b64decode(token))
+        return QueryParams([(name, value) for name, value in held["query"]]), held["start"]
+    except (ValueError, KeyError, TypeError):
+        raise No(400, "The page token is not valid") from None
 
 
 def _within(text: str | None, default: int, most: int) -> int:

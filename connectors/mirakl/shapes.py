@@ -61,8 +61,8 @@ def order_body(
     bodies = [_line(f"{order_id}-{n}", n, line, state, at) for n, line in enumerate(lines, 1)]
     price, shipping = (sum((b[k] for b in bodies), ZERO) for k in ("price", "shipping_price"))
     address = {
-        "city": "Springfield", "country": "USA", "firstname": "Sam", "lastname": "Sample", "state": "IL",
-        "street_1": "1 Sample Street", "zip_code": "62701",
+        "city": "Springfield", "country": "USA", "country_iso_code": "USA", "firstname": "Sam", "lastname": "Sample",
+        "state": "IL", "street_1": "1 Sample Street", "zip_code": "62701",
     }  # fmt: skip
     return {
         "order_id": order_id,
