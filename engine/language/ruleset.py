@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.facts.outside import Action
 from engine.facts.schema import Type, Vocabulary
 from engine.problems import Place
+
+if TYPE_CHECKING:
+    from engine.language.mapping import RecordMapping
 
 Env = Mapping[str, Any]  # names an expression can see: `order`, `rma`, `params`, `answer`, plurals, ...
 Truth = bool | None  # None is unknown
@@ -215,6 +218,7 @@ class RuleSet:
     """Everything of one client. `hash` is over the meaning of its files, `rules` are sorted by id, `facts` by dependency.
 
     `reading` lists for each fact (`rma.status`, or a bare kind) the rules that read it, straight or through derived facts.
+    `mappings` are those of each kind of event. Batches and days are in `time_zone`.
     """
 
     client: str
@@ -231,6 +235,8 @@ class RuleSet:
     since: datetime | None
     mode: Literal["live", "shadow"]
     reading: Mapping[str, tuple[Rule, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    mappings: Mapping[str, tuple[RecordMapping, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    time_zone: str = "UTC"
 
     def rule(self, rule_id: str) -> Rule | None:
         return next((r for r in self.rules if r.id == rule_id), None)
