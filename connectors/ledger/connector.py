@@ -35,6 +35,7 @@ from engine.facts.outside import (
 )
 from engine.facts.schema import MONEY, record_of
 
+LINE = "ledger.line"
 OVERLAP = timedelta(hours=1)
 MENDED_BY_HAND = timedelta(minutes=15)
 _REFUND = Param(record_of("order_refund"), "A refund of the marketplace")
@@ -97,8 +98,8 @@ class LedgerConnector:
         raise Rejected(404, "the ledger is a directory, it sends nothing")
 
     async def fetch(self, ref: Ref) -> Sequence[Event]:
-        """A posting by its id, or one of its lines."""
-        return self._events(line for line in await self._lines() if ref.key in (line.posting, line.id))
+        """A line by its id."""
+        return self._events(line for line in await self._lines() if ref == Ref(LINE, line.id))
 
     async def look_up(self, orders: Sequence[Order]) -> Sequence[Evidence]:
         booked = _by_posting(await self._lines())
@@ -142,7 +143,7 @@ class LedgerConnector:
 
     def _events(self, lines: Iterable[PostingLine]) -> tuple[Event, ...]:
         now = self._clock()
-        return tuple(Event(self.name, "ledger.line", dumps(_payload(line)), now, requested=True) for line in lines)
+        return tuple(Event(self.name, LINE, dumps(_payload(line)), now, requested=True) for line in lines)
 
 
 def _by_posting(lines: Iterable[PostingLine]) -> dict[str, tuple[PostingLine, ...]]:

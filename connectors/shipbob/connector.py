@@ -13,7 +13,7 @@ from connectors.cursors import moment_of
 from connectors.http import dumps
 from connectors.shipbob.client import Return, ShipBobClient
 from connectors.shipbob.expected import AWAITING, CANCELLED, foremost, reference_of, request_body, status_of
-from connectors.shipbob.webhooks import RETURN_BY_ID, read
+from connectors.shipbob.webhooks import RETURN, RETURN_BY_ID, read
 from connectors.signatures import standard_webhooks_key
 from engine.facts.outside import (
     Action,
@@ -118,9 +118,9 @@ class ShipBobConnector:
 
     async def fetch(self, ref: Ref) -> Sequence[Event]:
         """The return of that reference as it is now, or of that id."""
-        if ref.kind != RETURN_BY_ID:
+        if ref.kind == RETURN:
             return await self._current([{"reference_id": ref.key}])
-        found = await self._client.by_id(ref.key)
+        found = await self._client.by_id(ref.key) if ref.kind == RETURN_BY_ID else None
         return [] if found is None else await self._current([found])
 
     async def look_up(self, orders: Sequence[Order]) -> Sequence[Evidence]:
@@ -200,7 +200,7 @@ class ShipBobConnector:
         return events
 
     def _event(self, found: Mapping[str, Any], asked_at: datetime) -> Event:
-        return Event(self.name, "shipbob.return", dumps(found), asked_at, requested=True)
+        return Event(self.name, RETURN, dumps(found), asked_at, requested=True)
 
     def _receipt(self, found: Mapping[str, Any]) -> Receipt:
         return Receipt(str(found["id"]), {"id": found["id"], "reference_id": found.get("reference_id")})

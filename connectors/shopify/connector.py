@@ -31,7 +31,7 @@ from engine.facts.outside import (
     WebhookRequest,
 )
 
-ORDER = "shopify.order"
+CANCELLED, FETCHED = "shopify.order", "shopify.order_node"  # an order as delivered, and as read
 
 
 class ShopifySettings(BaseModel):
@@ -95,10 +95,10 @@ class ShopifyConnector:
         delivered = read(request, self._settings.shop, self._settings.webhook_secret)
         if delivered is None:
             return []
-        ref = Ref(ORDER, delivered.order)
+        ref = Ref(FETCHED, delivered.order)
         if not delivered.kind:
             return [Hint(self.name, ref, delivered.delivery)]
-        about = self._settings.order_ref.find(delivered.payload) if delivered.kind == ORDER else ""
+        about = self._settings.order_ref.find(delivered.payload) if delivered.kind == CANCELLED else ""
         event = Event(
             self.name, delivered.kind, request.body, request.received_at,
             requested=False, about=about, delivery=delivered.delivery,
@@ -106,7 +106,9 @@ class ShopifyConnector:
         return [event, Hint(self.name, ref, f"{delivered.delivery}:fetch")]
 
     async def fetch(self, ref: Ref) -> Sequence[Event]:
-        """The order of that number as it is now. Everything we know of the store is an order or on one."""
+        """The order of that number as it is now. What deliveries bring is not fetched: it is all on the order."""
+        if ref.kind != FETCHED:
+            return []
         asked_at = self._clock()
         node = await self._client.order(ref.key)
         return [] if node is None else [self._event(node, asked_at)]
@@ -127,7 +129,7 @@ class ShopifyConnector:
 
     def _event(self, node: Mapping[str, Any], asked_at: datetime) -> Event:
         about = self._settings.order_ref.find(node)
-        return Event(self.name, "shopify.order_node", dumps(node), asked_at, requested=True, about=about)
+        return Event(self.name, FETCHED, dumps(node), asked_at, requested=True, about=about)
 
 
 def _text(moment: datetime | None) -> str:

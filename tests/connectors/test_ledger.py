@@ -207,7 +207,7 @@ def test_a_poll_reads_the_books_back_and_later_only_what_is_new(ledger):
     cursor, lines = ledger.poll(cursor)
     assert {line["posting"] for line in lines} == {"post:order_refund:1", "post:order_refund:2"}  # the last hour again
     assert {line["posting"] for line in ledger.poll(cursor)[1]} == {"post:order_refund:2"}
-    assert len(asyncio.run(ledger.connector.fetch(Ref("ledger_line", "post:order_refund:1/tax/CITY")))) == 1
+    assert len(asyncio.run(ledger.connector.fetch(Ref("ledger.line", "post:order_refund:1/tax/CITY")))) == 1
 
 
 @pytest.mark.parametrize("moment", ["open", "fsync", "replace"])

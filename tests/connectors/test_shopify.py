@@ -204,11 +204,12 @@ def test_a_refused_token_is_told_and_tried_later():
 def test_a_fetch_gives_the_order_as_it_is_now_and_nothing_where_there_is_none():
     with Shop() as shop:
         number = shop.box.create_order([("SHOE", 1, "30.00")], order_ref="MK-1-A")
-        fetch = lambda key: shop.run(lambda c: c.fetch(Ref("shopify.order", key)))  # noqa: E731
+        fetch = lambda key: shop.run(lambda c: c.fetch(Ref("shopify.order_node", key)))  # noqa: E731
         [event] = fetch(number)
         assert loads(event.payload)["name"] == "#1001"
         assert fetch("1") == []
         assert fetch("gid://shopify/Order/1") == []
+        assert shop.run(lambda c: c.fetch(Ref("shopify.refund", number))) == []
 
 
 def test_every_query_is_answered_with_just_the_fields_it_names():
@@ -241,9 +242,9 @@ def test_a_refund_is_an_event_at_once_and_a_reason_to_fetch_its_order():
     event, hint = connector.receive(told.request(lambda: START))
     assert isinstance(event, Event)
     assert (event.kind, event.payload, event.requested, event.about) == ("shopify.refund", told.body, False, "")
-    assert hint == Hint("shopify", Ref("shopify.order", number), f"{event.delivery}:fetch")
+    assert hint == Hint("shopify", Ref("shopify.order_node", number), f"{event.delivery}:fetch")
     assert connector.receive(updated.request(lambda: START)) == [
-        Hint("shopify", Ref("shopify.order", number), f"orders/updated:{updated.headers['x-shopify-event-id']}")
+        Hint("shopify", Ref("shopify.order_node", number), f"orders/updated:{updated.headers['x-shopify-event-id']}")
     ]
 
 
