@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.facts.allocate import minor_unit, shares
-from engine.facts.values import Money, Rec
+from engine.facts.values import Money, Rec, listed
 
 ZERO = Decimal(0)
 PRICE = ("price", "")
@@ -117,7 +117,7 @@ def _components(line: Rec, currency: str) -> Iterator[tuple[ComponentKey, Decima
     yield PRICE, amount_in(line["price"], currency), True
     yield SHIPPING, amount_in(line["shipping_price"], currency), True
     for name, what in (("taxes", TAX), ("shipping_taxes", SHIPPING_TAX)):
-        for tax in line[name] or ():
+        for tax in listed(line[name]):
             yield (what, str(tax["code"])), amount_in(tax["amount"], currency), tax["rule"] != "proportional"
 
 

@@ -13,7 +13,7 @@ from engine.facts.assemble import OrderLine
 from engine.facts.effects import EffectState
 from engine.facts.evidence import CANCEL, REFUND, Bound, bind
 from engine.facts.units import LAST, time_of
-from engine.facts.values import Items, Rec, is_gap
+from engine.facts.values import Items, Rec, is_gap, listed
 
 What = Literal["refund", "cancel"]
 VOID = frozenset({"cancelled", "refused"})
@@ -134,9 +134,9 @@ def _line(rec: OrderLine, effects: Sequence[EffectState]) -> Line:
 
 
 def _entries(line: Line) -> Iterable[Entry]:
-    for refund in line.rec["refunds"] or ():
+    for refund in listed(line.rec["refunds"]):
         yield Entry("refund", refund["created_at"], refund.key, refund, line.bound.effects.get(refund.key))
-    for cancelation in line.rec["cancelations"] or ():
+    for cancelation in listed(line.rec["cancelations"]):
         key = cancelation.key
         yield Entry("cancel", cancelation["created_at"], key, cancelation, line.bound.effects.get(key))
     for effect in line.bound.unseen:
@@ -306,7 +306,7 @@ def _close(line: Line, *, unclear: bool) -> None:
 def _price(line: Line, account: Account) -> None:
     rec, price = line.rec, account.price
     assert price is not None
-    refunded = (amount_in(r["amount"], account.currency) for r in rec["refunds"] or ())
+    refunded = (amount_in(r["amount"], account.currency) for r in listed(rec["refunds"]))
     rec["refunded"] = account.money(sum(refunded, ZERO))
     rec["left"] = account.left
     still_open = [p.number for p in line.pieces if not p.rec["settled"] and not p.rec["in_flight"]]
@@ -318,5 +318,5 @@ def _price(line: Line, account: Account) -> None:
         else:
             last = still_open == [piece.number]
             unit["due"] = account.sum(account.due(number, last=last, reserved=not unit["in_flight"]))
-    for refund in rec["refunds"] or ():
+    for refund in listed(rec["refunds"]):
         refund["total"] = account.sum(moved(refund, account.currency))

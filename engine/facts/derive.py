@@ -12,12 +12,12 @@ from engine.facts.assemble import Builder, OrderLine
 from engine.facts.case import Case
 from engine.facts.coverage import Covered, cover
 from engine.facts.effects import EffectState
-from engine.facts.numbering import Sent, rma_claimants, tie_rma_units, tie_store_refunds
+from engine.facts.numbering import Sent, rma_claimants, tie_rma_units, tie_store_refunds, vague_groups
 from engine.facts.outcomes import effect_records
 from engine.facts.relations import Related, relate
 from engine.facts.schema import Vocabulary
 from engine.facts.units import Ties, make_units
-from engine.facts.values import Items, Rec
+from engine.facts.values import Items, Rec, listed
 
 COVERAGE_RULE = "coverage_unclear"  # the rule whose answers say what a refund by others was for
 
@@ -80,7 +80,7 @@ def _derive(
     said = {item: answer for (rule, item), answer in answers.items() if rule == COVERAGE_RULE}
     claimants = rma_claimants(records.get("rma", {}).values(), ties, sent)
     tie_rma_units(claimants, sent, said)
-    groups = {frozenset(line.key for line in c.lines) for c in claimants if len(c.lines) > 1}
+    groups = [frozenset(line.key for line in lines) for lines in vague_groups(claimants)]
     covered = cover(lines, groups, effects, said)
     if order is not None:
         _sum_up(order, lines, covered)
@@ -101,7 +101,7 @@ def _derive(
 
 def _open_lines(builder: Builder, order: Rec | None, records: Related) -> list[OrderLine]:
     """The lines of the order with their units and their money as it was before any refund."""
-    lines = [] if order is None else [line for line in order["lines"] or () if isinstance(line, OrderLine)]
+    lines = [] if order is None else [line for line in listed(order["lines"]) if isinstance(line, OrderLine)]
     on_top = order is not None and _tax_mode(order, _only(records.get("seller", {}))) == "excluded"
     for line in lines:
         line["units"] = Items(make_units(builder, line))
@@ -121,7 +121,7 @@ def _show_only_ours(case: Case, records: Related, ties: Ties) -> None:
         return
     for sale in records.get("sale", {}).values():
         if ("sale", sale.key) in several:
-            for refund in sale["refunds"] or ():
+            for refund in listed(sale["refunds"]):
                 _keep(refund, "lines", ties, sale)
             _keep(sale, "lines", ties, None)
     for rma in records.get("rma", {}).values():
@@ -131,12 +131,12 @@ def _show_only_ours(case: Case, records: Related, ties: Ties) -> None:
 
 
 def _keep(rec: Rec, name: str, ties: Ties, sale: Rec | None) -> None:
-    if rec[name]:
+    if listed(rec[name]):
         rec[name] = Items(item for item in rec[name] if ties.lines(item["sku"], item.get("line_item_id"), sale))
 
 
 def _sum_up(order: Rec, lines: Sequence[OrderLine], covered: Covered) -> None:
-    refunds = [refund for line in lines for refund in line["refunds"] or ()]
+    refunds = [refund for line in lines for refund in listed(line["refunds"])]
     order["units"] = Items(unit for line in lines for unit in line["units"])
     order["refunds"] = Items(refunds)
     order["unexplained_refunds"] = Items(r for r in refunds if r.item in covered.unexplained)
@@ -145,9 +145,9 @@ def _sum_up(order: Rec, lines: Sequence[OrderLine], covered: Covered) -> None:
 def _put_in_shipments(records: Related) -> None:
     for rma in records.get("rma", {}).values():
         by_shipment: dict[Any, list[Rec]] = {}
-        for unit in rma["units"] or ():
+        for unit in listed(rma["units"]):
             by_shipment.setdefault(unit["shipment_id"], []).append(unit)
-        for shipment in rma["shipments"] or ():
+        for shipment in listed(rma["shipments"]):
             shipment["units"] = Items(by_shipment.get(shipment["id"], ()))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.facts.account import PRICE, SHIPPING, ZERO, moved
 from engine.facts.effects import EffectState
-from engine.facts.values import Money, Rec
+from engine.facts.values import Money, Rec, listed
 
 REFUND = "marketplace.refund"
 CANCEL = "marketplace.cancel"
@@ -68,7 +68,7 @@ def receipt_ids(effect: EffectState) -> list[str]:
 
 
 def _by_id(recs: Iterable[Rec] | None) -> dict[str, Rec]:
-    ordered = sorted(recs or (), key=lambda r: (str(r["created_at"]), r.key))
+    ordered = sorted(listed(recs), key=lambda r: (str(r["created_at"]), r.key))
     return {str(rec["id"]): rec for rec in ordered}
 
 

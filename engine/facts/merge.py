@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.facts.record import Fields, Observation, RecordState, Snapshot
 from engine.facts.schema import Vocabulary
-from engine.facts.values import is_gap
+from engine.facts.values import is_gap, listed
 
 CORRECTION = "correction:"  # a mapping of this name holds what a person said against a milestone; it wins over it
 GIVEN = "given"
@@ -111,22 +111,22 @@ def _put_kept_items(fields: dict[str, Any], kept: Mapping[str, Snapshot]) -> Non
     """Items of kept lists join those of the winning snapshot; kept fields of an item are put where the item still is."""
     lists: dict[str, dict[str, dict[str, Any]]] = {}
     for whole_items in (True, False):
-        for name, snapshot in kept.items():
-            listed, _, rest = name.partition("[")
-            key_field, _, kind = rest.partition("]")
-            if kind.startswith("+") is whole_items:
+        for kept_name, snapshot in kept.items():
+            name, _, rest = kept_name.partition("[")
+            key_field, _, form = rest.partition("]")
+            if form.startswith("+") is whole_items:
                 continue
-            if listed not in lists:
-                lists[listed] = {str(item[key_field]): dict(item) for item in fields.get(listed) or ()}
-            item = snapshot.fields[listed][0]
+            if name not in lists:
+                lists[name] = {str(item[key_field]): dict(item) for item in listed(fields.get(name))}
+            item = snapshot.fields[name][0]
             key = str(item[key_field])
             if whole_items:
-                lists[listed].setdefault(key, item)
-            elif key in lists[listed]:
-                lists[listed][key].update(item)
-    for listed, items in lists.items():
-        if items or fields.get(listed) is not None:
-            fields[listed] = tuple(items.values())
+                lists[name].setdefault(key, item)
+            elif key in lists[name]:
+                lists[name][key].update(item)
+    for name, items in lists.items():
+        if items or fields.get(name) is not None:
+            fields[name] = tuple(items.values())
 
 
 def given(vocabulary: Vocabulary, kind: str, fields: Fields, seen_at: datetime) -> RecordState:

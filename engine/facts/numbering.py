@@ -11,7 +11,7 @@ from typing import Any
 from engine.facts.effects import EffectState
 from engine.facts.relations import Related
 from engine.facts.units import Ties, pieces_of, time_of
-from engine.facts.values import Items, Money, Rec, is_gap
+from engine.facts.values import Items, Money, Rec, is_gap, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ def spread(claimants: Iterable[Claimant], turn: Callable[[Rec], Any]) -> list[tu
             rest.append(claimant)
         else:
             take(claimant, unit)
-    queues: dict[tuple[str, ...], Iterator[Rec]] = {}
+    queues: dict[tuple[str, bool], Iterator[Rec]] = {}
     for claimant in sorted(rest, key=lambda c: len(c.lines) > 1):
-        at = tuple(line.key for line in claimant.lines)
+        at = claimant.lines[0].key, len(claimant.lines) > 1
         if at not in queues:
             units = [unit for line in claimant.lines for unit in line["units"]]
             queues[at] = cycle(sorted(units, key=lambda u: (taken.get(u.key, 0), turn(u))))
@@ -95,8 +95,13 @@ def rma_claimants(rmas: Iterable[Rec], ties: Ties, sent: Sent) -> list[Claimant]
         )
         for rma in rmas
         if rma["status"] != "cancelled"
-        for unit in rma["units"] or ()
+        for unit in listed(rma["units"])
     ]
+
+
+def vague_groups(claimants: Iterable[Claimant]) -> list[tuple[Rec, ...]]:
+    """The lines between which claimants cannot be told apart."""
+    return list({c.lines[0].key: c.lines for c in claimants if len(c.lines) > 1}.values())
 
 
 def tie_rma_units(claimants: Iterable[Claimant], sent: Sent, answers: Mapping[str, str]) -> None:
@@ -106,7 +111,7 @@ def tie_rma_units(claimants: Iterable[Claimant], sent: Sent, answers: Mapping[st
     covers what came back.
     """
     fitting = [c for c in claimants if c.lines]
-    paid = {line.key: _paid_pieces(line, answers) for c in fitting if len(c.lines) > 1 for line in c.lines}
+    paid = {line.key: _paid_pieces(line, answers) for lines in vague_groups(fitting) for line in lines}
 
     def turn(unit: Rec) -> tuple[bool, bool, Any, int]:
         line = unit["line"]
@@ -126,7 +131,7 @@ def _place(line: Rec) -> tuple[bool, Any, str]:
 
 def _paid_pieces(line: Rec, answers: Mapping[str, str]) -> int:
     """How many pieces of a line are covered by refunds of which a person said so."""
-    said = [r for r in line["refunds"] or () if answers.get(r.item) == "covers"]
+    said = [r for r in listed(line["refunds"]) if answers.get(r.item) == "covers"]
     pieces = 0
     for refund in said:
         price, amount = line["price"], refund["amount"]
@@ -142,7 +147,7 @@ def tie_store_refunds(records: Related, ties: Ties, sent: Sent) -> None:
     named = _named_by_transactions(records)
     claimants: list[Claimant] = []
     for sale in records.get("sale", {}).values():
-        for refund in sale["refunds"] or ():
+        for refund in listed(sale["refunds"]):
             names = (*sent.claims.get(refund.item, ()), *named.get(str(refund["id"]), ()))
             claimants += _store_pieces(sale, refund, ties, sent, names)
 
@@ -164,7 +169,7 @@ def tie_store_refunds(records: Related, ties: Ties, sent: Sent) -> None:
 def _store_pieces(sale: Rec, refund: Rec, ties: Ties, sent: Sent, names: Sequence[str]) -> Iterator[Claimant]:
     """One claimant for each piece of each line of a refund; the names of the refund are dealt out among its pieces."""
     free = list(dict.fromkeys(names))
-    for line in refund["lines"] or ():
+    for line in listed(refund["lines"]):
         lines = ties.lines(line["sku"], line["line_item_id"], sale)
         own = list(dict.fromkeys(sent.claims.get(line.item, ())))
         fits = {unit.key for found in lines for unit in found["units"]}
@@ -181,9 +186,9 @@ def _named_by_transactions(records: Related) -> dict[str, list[str]]:
     """The units of refunds that the returns platform made in the store, by the store's id of them."""
     named: dict[str, list[str]] = {}
     for rma in records.get("rma", {}).values():
-        units = {str(u["key"]): u["unit"] for u in rma["units"] or () if u["unit"] is not None}
-        for transaction in rma["transactions"] or ():
+        units = {str(u["key"]): u["unit"] for u in listed(rma["units"]) if u["unit"] is not None}
+        for transaction in listed(rma["transactions"]):
             if not is_gap(transaction["reference"]) and transaction["status"] == "success":
-                keys = (units[key].key for key in transaction["units"] or () if key in units)
+                keys = (units[key].key for key in listed(transaction["units"]) if key in units)
                 named.setdefault(transaction["reference"], []).extend(keys)
     return named

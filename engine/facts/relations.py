@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.facts.assemble import Builder
 from engine.facts.schema import Relation
-from engine.facts.values import Items, Rec, is_gap
+from engine.facts.values import Items, Rec, is_gap, listed
 
 Related = dict[str, dict[str, Rec]]  # kind -> key -> record
 
@@ -69,6 +69,6 @@ def _with_items(builder: Builder, rec: Rec, visit: Callable[[Rec], None]) -> Non
     if kind.relations:
         visit(rec)
     for name, of in kind.shape.lists:
-        if of and rec[name]:
-            for item in rec[name]:
+        if of:
+            for item in listed(rec[name]):
                 _with_items(builder, item, visit)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.facts.assemble import Builder
-from engine.facts.values import Items, Rec, is_gap
+from engine.facts.values import Items, Rec, is_gap, listed
 
 MOST_PIECES = 10_000  # of one line; also how many items an expression may visit
 LAST = datetime.max.replace(tzinfo=UTC)  # sorts what has no time behind what has one
@@ -47,54 +47,58 @@ def make_units(builder: Builder, line: Rec) -> list[Rec]:
 @dataclass(slots=True)
 class Ties:
     """Which order lines an article of the store can stand on: by SKU, and where that is on several lines, by the store's line
-    if exactly one of them has its quantity and price.
+    if no other has its quantity and price.
     """
 
-    by_sku: Mapping[str, Sequence[Rec]]
+    by_sku: Mapping[str, tuple[Rec, ...]]
     _fitted: dict[str, Mapping[str, Rec]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, lines: Iterable[Rec]) -> Ties:
-        by_sku: dict[str, list[Rec]] = {}
-        for line in lines:
-            if not is_gap(line["sku"]):
-                by_sku.setdefault(line["sku"], []).append(line)
-        return cls(by_sku)
+        return cls({sku: tuple(same) for sku, same in _by_sku(lines).items()})
 
     def lines(self, sku: Any, line_item: Any, sale: Rec | None) -> tuple[Rec, ...]:
-        """The order lines a piece may stand on: one if it is certain, several if it is not, none if it fits nowhere."""
+        """The order lines a piece may stand on: one if it is certain, all of its SKU if it is not, none if it fits nowhere."""
         found = self.by_sku.get(sku, ()) if isinstance(sku, str) else ()
-        if (found and len(found) == 1) or is_gap(line_item) or sale is None:
-            return tuple(found)
+        if len(found) == 1 or is_gap(line_item) or sale is None:
+            return found
         if not found:
             found = self.by_sku.get(_sku_of(sale, line_item), ())
         if len(found) > 1:
-            fitted = self._fitted.get(sale.key)
-            if fitted is None:
-                fitted = self._fitted[sale.key] = self._fit(sale)
-            if line_item in fitted:
-                return (fitted[line_item],)
-        return tuple(found)
+            if sale.key not in self._fitted:
+                self._fitted[sale.key] = self._fit(sale)
+            only = self._fitted[sale.key].get(line_item)
+            return found if only is None else (only,)
+        return found
 
     def _fit(self, sale: Rec) -> dict[str, Rec]:
-        fits: dict[str, list[Rec]] = {}
-        for sold in sale["lines"] or ():
-            lines = self.by_sku.get(sold["sku"], ()) if isinstance(sold["sku"], str) else ()
-            fits[sold["id"]] = [line for line in lines if _alike(sold, line)]
-        taken: dict[str, int] = {}
-        for lines in fits.values():
-            for line in lines:
-                taken[line.key] = taken.get(line.key, 0) + 1
-        return {sold: lines[0] for sold, lines in fits.items() if len(lines) == 1 and taken[lines[0].key] == 1}
+        fitted: dict[str, Rec] = {}
+        for sku, sold in _by_sku(listed(sale["lines"])).items():
+            lines = self.by_sku.get(sku, ())
+            priced = not any(is_gap(rec["price"]) for rec in (*sold, *lines))
+            ordered = _alike(lines, lambda line: line["price"] if priced else None)  # noqa: B023 - called at once
+            bought = _alike(sold, lambda one: one["price"] * one["quantity"] if priced else None)  # noqa: B023
+            for alike, same in bought.items():
+                if len(same) == 1 and len(ordered.get(alike, ())) == 1:
+                    fitted[same[0]["id"]] = ordered[alike][0]
+        return fitted
+
+
+def _by_sku(recs: Iterable[Rec]) -> dict[str, list[Rec]]:
+    found: dict[str, list[Rec]] = {}
+    for rec in recs:
+        if isinstance(rec["sku"], str):
+            found.setdefault(rec["sku"], []).append(rec)
+    return found
+
+
+def _alike(recs: Iterable[Rec], price_of: Callable[[Rec], Any]) -> dict[tuple[Any, Any], list[Rec]]:
+    found: dict[tuple[Any, Any], list[Rec]] = {}
+    for rec in recs:
+        if not is_gap(rec["quantity"]):
+            found.setdefault((rec["quantity"], price_of(rec)), []).append(rec)
+    return found
 
 
 def _sku_of(sale: Rec, line_item: str) -> str:
-    return next((s["sku"] for s in sale["lines"] or () if s["id"] == line_item and isinstance(s["sku"], str)), "")
-
-
-def _alike(sold: Rec, line: Rec) -> bool:
-    if is_gap(sold["quantity"]) or sold["quantity"] != line["quantity"]:
-        return False
-    if is_gap(sold["price"]) or is_gap(line["price"]):
-        return True
-    return bool(sold["price"] * sold["quantity"] == line["price"])
+    return next((s["sku"] for s in listed(sale["lines"]) if s["id"] == line_item and isinstance(s["sku"], str)), "")

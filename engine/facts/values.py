@@ -152,6 +152,11 @@ class Items(tuple[Any, ...]):  # noqa: SLOT001 - a tuple of variable length cann
         yield from self.unsure
 
 
+def listed(value: Any) -> tuple[Any, ...]:
+    """The items of a list; none where the list itself is missing or could not be read."""
+    return value if isinstance(value, tuple) else ()
+
+
 class Rec(dict[str, Any]):
     """One record or list item as rules see it: every declared field and relation is a key, missing ones are `None`.
 

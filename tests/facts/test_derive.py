@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from decimal import Inexact, localcontext
+from decimal import Decimal, Inexact, localcontext
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from engine.facts.case import Case
 from engine.facts.derive import derive
-from engine.facts.values import Items, Rec
+from engine.facts.record import RecordState, Snapshot
+from engine.facts.refunds import payload
+from engine.facts.schema import Type
+from engine.facts.values import Items, Money, Rec, Unreadable
 from tests.facts.words import T0, WORDS, at, case, effect, eur, facts, line, order, piece, record, refund, rma, sale, store_refund
 
 
@@ -155,3 +158,51 @@ def test_a_record_knows_its_own_key_even_where_no_mapping_wrote_it() -> None:
     lone = record("parcel", {"tracking_number": "T"})
     bare = type(lone)("parcel", "T", T0)
     assert facts(order(line()), bare).records["parcel"][0]["tracking_number"] == "T"
+
+
+def values_of(spec: Type) -> st.SearchStrategy[Any]:
+    plain: dict[str, st.SearchStrategy[Any]] = {
+        "text": st.sampled_from(["A", "A-1", "S", "1", "T", "SHOE"]),
+        "number": st.integers(-1, 3) | st.just(Decimal("1.5")),
+        "money": st.builds(Money, st.integers(-5, 100).map(Decimal), st.sampled_from(["EUR", "USD"])),
+        "boolean": st.booleans(),
+        "timestamp": st.integers(0, 20).map(at),
+    }
+    if spec.name == "enum":
+        known: st.SearchStrategy[Any] = st.sampled_from(spec.values)
+    elif spec.name == "list" and spec.of is not None:
+        known = st.lists(items_of(spec.of.kind) if spec.of.kind else plain[spec.of.name], max_size=2).map(tuple)
+    else:
+        known = plain[spec.name]
+    return st.one_of(known, known, known, st.none(), st.just(Unreadable("?")))
+
+
+def items_of(kind: str) -> st.SearchStrategy[dict[str, Any]]:
+    mapped = {name: values_of(spec.type) for name, spec in WORDS[kind].fields.items() if not spec.computed and name != "seen_at"}
+    return st.fixed_dictionaries({}, optional=mapped)
+
+
+def states_of(kind: str, *keys: str) -> st.SearchStrategy[RecordState]:
+    held = st.tuples(st.sampled_from(keys), items_of(kind))
+    return held.map(lambda made: RecordState(kind, made[0], T0, {"m": Snapshot("", "", made[1])}))
+
+
+anything = st.tuples(
+    states_of("order", "A"),
+    st.lists(states_of("rma", "1", "2"), max_size=2, unique_by=lambda r: r.key),
+    st.lists(states_of("sale", "S"), max_size=1),
+    st.lists(st.one_of(states_of("parcel", "T"), states_of("market_return", "1"), states_of("receipt", "1")), max_size=1),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(anything, st.sampled_from(["settled", "unsure", "refused"]), st.sampled_from(["apart", "covers", ""]))
+def test_no_record_however_odd_breaks_derivation(world: tuple[Any, ...], status: str, answer: str) -> None:
+    first, *others = world
+    records = [first, *(state for states in others for state in states)]
+    sent = effect("A-1#1", status=status, claims={"rma_unit:1/A": "A-1#1"}, receipt={"refund_id": "1"})
+    found = facts(*records, effects=[sent], answers={"A/A-1/1": answer})
+    for unit in found.records["unit"]:
+        if unit["price"] is not None:
+            asked = payload(unit["line"], [unit], reason="")
+            assert asked["amount"].amount >= 0 or unit["price"].amount < 0
