@@ -152,4 +152,12 @@ class _Prompt(uvicorn.Server):
                 await asyncio.wait_for(self._over.wait(), 0.1)
             counter += 1
             over = await self.on_tick(counter) or self._over.is_set()
-        self.force_exit = True  # idle connections are closed, and not waited for
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Connections are closed and not waited for: what hangs was made to hang."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        for one in sockets or ():
+            one.close()

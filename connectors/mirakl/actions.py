@@ -61,6 +61,7 @@ _DECLARED = (
         quiet=timedelta(minutes=5),
     ),
 )
+_TAX_MODES = MappingProxyType({"included": "TAX_INCLUDED", "excluded": "TAX_EXCLUDED"})
 ACTIONS: Mapping[str, Action] = MappingProxyType({a.name: a for a in _DECLARED})
 
 
@@ -96,7 +97,11 @@ def cancel_body(order: Order, code: str, *, order_level_taxes: bool) -> Json:
 
 
 def _tax_mode(order: Order) -> str:
-    return "TAX_EXCLUDED" if order.params.get("tax_mode") == "excluded" else "TAX_INCLUDED"
+    """Amounts mean nothing without it, and the platform's default may be the other one."""
+    mode = str(order.params.get("tax_mode"))
+    if mode not in _TAX_MODES:
+        raise Refused("invalid_request", f"whether the amounts of order {order.params['order']} hold their taxes is not known")
+    return _TAX_MODES[mode]
 
 
 def _item(order: Order, code: str) -> Json:

@@ -338,6 +338,13 @@ def test_an_amount_that_is_nothing_or_negative_is_not_sent(filled: Market) -> No
     assert filled.asked("/api/orders/refund") == []
 
 
+def test_amounts_of_an_unknown_tax_mode_are_not_sent(filled: Market) -> None:
+    for mode in (None, "gross"):
+        with pytest.raises(Refused, match="taxes is not known"):
+            run(filled.connector().perform(order(filled.clock, "refund", payload(tax_mode=mode))))
+    assert filled.asked("/api/orders/refund") == []
+
+
 REFUSALS: list[tuple[str, Callable[[World], Any], dict[str, Any]]] = [
     ("order_closed", lambda w: w.close("A-1"), {}),
     (
@@ -393,6 +400,19 @@ def test_a_key_without_the_role_is_missing_role(filled: Market) -> None:
 def test_a_key_that_is_not_taken_waits_for_a_person(filled: Market) -> None:
     with pytest.raises(TryLater):
         run(filled.connector(api_key="old").perform(order(filled.clock, "refund", payload())))
+
+
+def test_a_waiting_refund_is_known_by_its_deprecated_name_too() -> None:
+    """Published samples have `state` and no `refund_state`."""
+    line = {"order_line_id": "A-1-1", "order_line_state": "SHIPPED", "debited_date": "x", "price": 200, "shipping_price": 5}
+    refund = {"state": "WAITING_REFUND_PAYMENT", "amount": 150, "shipping_amount": 0}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        shown = {"order_id": "A-1", "order_lines": [{**line, "refunds": [refund]}]}
+        return httpx.Response(400) if request.method == "PUT" else httpx.Response(200, content=dumps({"orders": [shown]}))
+
+    with pytest.raises(Refused, match="refund_in_progress"):
+        run(answering(answer).perform(order(TestClock(), "refund", payload())))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors":[{"code":"NEW","field":"x","message":"No."}]}', b'"no"'])
