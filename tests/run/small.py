@@ -211,17 +211,18 @@ class Books:
 
     refunds: list[Json] = field(default_factory=list)
     orders: dict[str, Json] = field(default_factory=dict)  # fields by id, without refunds
+    lag: timedelta = timedelta(0)  # before a refund can be seen
 
     def book(self, order_id: str, line: str, amount: str, at: datetime) -> str:
         refund_id = f"R{len(self.refunds) + 1}"
         self.refunds.append({"id": refund_id, "order": order_id, "line": line, "amount": amount, "at": at.isoformat()})
         return refund_id
 
-    def shown(self, order_id: str) -> Json:
+    def shown(self, order_id: str, now: datetime) -> Json:
         made = [
             {"id": r["id"], "amount": eur(r["amount"]), "shipping_amount": eur("0"), "taxes": [], "shipping_taxes": [],
              "created_at": r["at"], "quantity": 1}
-            for r in self.refunds if r["order"] == order_id
+            for r in self.refunds if r["order"] == order_id and datetime.fromisoformat(r["at"]) + self.lag <= now
         ]  # fmt: skip
         return order_fields(order_id, refunds=made, **self.orders.get(order_id, {}))
 
@@ -267,7 +268,7 @@ class Shop:
             return [self.there[ref.key]]
         if ref.key not in self.books.orders:
             return []
-        return [plain("order", ref.key, at=self.clock(), **self.books.shown(ref.key))]
+        return [self._shown(ref.key, self.clock())]
 
     async def look_up(self, orders: Sequence[Order]) -> Sequence[Evidence]:
         self.asked.append(f"look up {len(orders)}")
@@ -275,12 +276,11 @@ class Shop:
             raise self.blind.pop(0)
         if self.hidden:
             return [Evidence(o.key, None) for o in orders]
-        return [
-            Evidence(
-                o.key, None, None, (plain("order", o.params["order"], at=self.clock(), **self.books.shown(o.params["order"])),)
-            )
-            for o in orders
-        ]
+        now = self.clock()
+        return [Evidence(o.key, None, None, (self._shown(o.params["order"], now),)) for o in orders]
+
+    def _shown(self, order_id: str, now: datetime) -> Event:
+        return plain("order", order_id, at=now, **self.books.shown(order_id, now))
 
     async def perform(self, order: Order) -> Receipt:
         self.asked.append(f"perform {order.key}")

@@ -88,6 +88,9 @@ class SqliteStore:
                     self._connection.execute(statement)
             raise
         self._depth -= 1
+        self._end(commit)
+
+    def _end(self, commit: str) -> None:
         self._connection.execute(commit)
 
     def changed_elsewhere(self) -> bool:
