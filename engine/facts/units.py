@@ -57,10 +57,10 @@ class Ties:
     def of(cls, lines: Iterable[Rec]) -> Ties:
         return cls({sku: tuple(same) for sku, same in _by_sku(lines).items()})
 
-    def lines(self, sku: Any, line_item: Any, sale: Rec | None) -> tuple[Rec, ...]:
+    def lines(self, sku: Any, line_item: Any, sale: Any) -> tuple[Rec, ...]:
         """The order lines a piece may stand on: one if it is certain, all of its SKU if it is not, none if it fits nowhere."""
         found = self.by_sku.get(sku, ()) if isinstance(sku, str) else ()
-        if len(found) == 1 or is_gap(line_item) or sale is None:
+        if len(found) == 1 or is_gap(line_item) or not isinstance(sale, Rec):
             return found
         if not found:
             found = self.by_sku.get(_sku_of(sale, line_item), ())
