@@ -10,7 +10,7 @@ from engine.cli.output import installed_actions, misused
 from engine.facts.codec import encode_fields
 from engine.facts.merge import fields_of, merge
 from engine.facts.outside import Event
-from engine.language.mapping import SetAside
+from engine.language.mapping import observe
 from engine.language.pack import load, project_root
 from engine.problems import did_you_mean
 
@@ -18,15 +18,14 @@ from engine.problems import did_you_mean
 def mapped(root: Path | None, client: str, kind: str, payload: bytes, about: str) -> dict[str, Any]:
     """The records of one payload as JSON, or `{"set_aside": why, "place": ..., "path": ...}`."""
     rule_set = load(project_root(root), client, installed_actions())
-    kinds = rule_set.mappings.events()
-    if kind not in kinds:
-        misused(f"no mapping reads {kind!r}{did_you_mean(kind, kinds)}")
+    if kind not in rule_set.mappings:
+        misused(f"no mapping reads {kind!r}{did_you_mean(kind, rule_set.mappings)}")
     event = Event(kind.partition(".")[0], kind, payload, datetime.now(UTC), requested=True, about=about)
-    result = rule_set.mappings.observe(event)
-    if isinstance(result, SetAside):
-        return {"set_aside": result.reason, "place": str(result.place), "path": result.path}
+    found, aside = observe(rule_set.mappings[kind], event)
+    if aside:
+        return {"set_aside": aside[0].reason, "place": str(aside[0].place), "path": aside[0].path}
     records = []
-    for observation in result:
+    for observation in found:
         fields = fields_of(merge(None, observation))
         records.append(
             {
