@@ -152,6 +152,16 @@ def test_a_refund_that_takes_all_that_is_left_covers_all_open_pieces() -> None:
     assert refunded(found) == {"A-1#1": 1, "A-1#2": 1}
 
 
+def test_a_refund_that_takes_all_that_is_left_leaves_no_piece_that_nothing_is_left_for() -> None:
+    made = (refund("r1", "60", hours=1), refund("r2", "90", hours=2))
+    found = facts(order(line(quantity=3, price="150", refunds=made)), answers={"A/A-1/r1": "apart"})
+    assert refunded(found) == {"A-1#1": 1, "A-1#2": 1, "A-1#3": 1}
+
+
+def test_a_cent_matters_where_pieces_divide_evenly() -> None:
+    assert unexplained(facts(two(refund("r1", "49.99")))) == ["r1"]
+
+
 def test_a_piece_paid_twice_is_counted_twice() -> None:
     found = facts(order(line(refunds=(refund("r1", "50", hours=1), refund("r2", "50", hours=2)))))
     assert refunded(found) == {"A-1#1": 2}

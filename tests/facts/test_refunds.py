@@ -98,6 +98,12 @@ def test_what_is_under_way_is_not_promised_twice() -> None:
     assert first_line(found)["left"] == eur(60)
 
 
+def test_what_we_refunded_is_gone_with_its_taxes_before_the_marketplace_shows_it() -> None:
+    paid = effect("A-1#1", receipt={"refund_id": "r1"}, shipping="2.51", taxes=({"code": "STATE", "amount": eur("3.51")},))
+    found = facts(order(taxed(), tax_mode="excluded"), effects=[paid])
+    assert first_line(found)["left"] == eur("50") + eur("2.50") + eur("3.50") + eur("10") + eur("0.01")
+
+
 def test_cancelled_money_is_not_left_to_refund() -> None:
     found = facts(order(line(quantity=2, price="100", cancelations=({"id": "c", "amount": eur(50), "created_at": at(0)},))))
     assert first_line(found)["left"] == eur(50)

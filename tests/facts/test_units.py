@@ -116,6 +116,13 @@ def test_a_sku_on_two_lines_that_nothing_tells_apart_is_spread_over_them_in_orde
     assert [unit_of(found, f"1/{k}") for k in "abc"] == ["A-1#1", "A-2#1", "A-1#1"]
 
 
+def test_a_piece_that_can_stand_on_one_line_only_goes_before_those_that_can_stand_on_several() -> None:
+    sold = sale(lines=({"id": "x", "sku": "SHOE", "quantity": 1}, {"id": "y", "sku": "SHOE", "quantity": 2}))
+    early, late = rma("1", piece("a"), hours=1), rma("2", piece("b", line_item_id="x"), hours=2)
+    found = facts(order(line(), line("A-2", quantity=2)), sold, early, late)
+    assert (unit_of(found, "2/b"), unit_of(found, "1/a")) == ("A-1#1", "A-2#1")
+
+
 def test_a_store_refund_and_an_rma_for_one_piece_mean_the_same_unit() -> None:
     found = facts(
         order(line(quantity=2)), rma("1", piece("a")), sale(store_refund("r", {"id": "l", "sku": "SHOE", "quantity": 1}))
