@@ -62,10 +62,13 @@ def taken(line: Json, item: Mapping[str, Any], *, strict: bool) -> Json:
 
 def _taxes(line: Json, item: Mapping[str, Any], names: tuple[str, str, str], amount: Decimal, *, strict: bool) -> list[Json]:
     part, whole, taxes = names
-    stated = {t.get("code"): t.get("amount") for t in item.get(taxes) or ()}
+    given = item.get(taxes) or []
+    if not isinstance(given, list) or not all(isinstance(t, dict) for t in given):
+        raise No(400, f"Error with field {taxes}. Please check the field datatype.")
+    stated = {str(t.get("code")): t.get("amount") for t in given}
     unknown = set(stated) - {t["code"] for t in line[taxes]}
     if unknown:
-        raise No(400, f"Unknown tax {sorted(map(str, unknown))} on order line {line['order_line_id']}")
+        raise No(400, f"Unknown tax {sorted(unknown)} on order line {line['order_line_id']}")
     found: list[Json] = []
     for tax in line[taxes]:
         code = tax["code"]

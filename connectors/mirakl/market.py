@@ -56,6 +56,7 @@ class Marketplace:
         self.one_refund_at_a_time = False
         self.refunds_touch_orders = True
         self.resolving_closes = True
+        self.direct_payment = self.direct_refunds = False
         self.lock = RLock()
         self._books: list[Booked] = []
         self._order_of: dict[str, str] = {}
@@ -95,8 +96,7 @@ class Marketplace:
                 self._check_reason(item, "CANCELATION")
                 if line.get("debited_date") or line["order_line_state"] not in CANCELABLE:
                     raise No(400, f"Order line {line['order_line_id']} is not in the expected state")
-                if type(item.get("quantity")) is not int:
-                    raise No(400, "Error with field quantity. Please check the field datatype.")
+                _check_quantity({"quantity": None, **item})
                 done = self._cancel(order, line, taken(line, item, strict=self.strict_taxes), item)
                 made.append(
                     {**{k: v for k, v in done.items() if k not in {"id", "created_date"} and not k.startswith("commission")},
@@ -128,6 +128,9 @@ class Marketplace:
         if item.get("currency_iso_code", self.currency) != order["currency_iso_code"]:
             raise No(400, f"The currency of order {order['order_id']} is {order['currency_iso_code']}")
         self._check_reason(item, "REFUND")
+        _check_quantity(item)
+        if order["customer_directly_pays_seller"] and not self.direct_refunds:
+            raise No(400, f"Order {order['order_id']} was paid to the shop directly")
         if order["order_state"] == "CLOSED" or line["order_line_state"] not in REFUNDABLE or not line.get("debited_date"):
             raise No(400, f"Order line {line_id} is not in the expected state")
         if self.one_refund_at_a_time and any(r["refund_state"] in UNPAID for r in line["refunds"]):
@@ -269,6 +272,11 @@ class Marketplace:
         if line["order_line_state"] == "INCIDENT_OPEN":
             line["order_line_state"] = self._before_incident.pop(line["order_line_id"], "RECEIVED")
             line.pop("order_line_state_reason_code", None)
+
+
+def _check_quantity(item: Json) -> None:
+    if type(item.get("quantity", 0)) is not int:
+        raise No(400, "Error with field quantity. Please check the field datatype.")
 
 
 def _items(body: Json, name: str) -> list[Json]:

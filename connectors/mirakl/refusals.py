@@ -69,6 +69,8 @@ def refund_refused(order: Json, line_id: str, item: Json, detail: str) -> Refuse
         ("tax_missing", lambda: _tax_missing(line, item)),
         ("invalid_amount", lambda: _too_much(line, item, besides=UNPAID)),
         ("refund_in_progress", lambda: _too_much(line, item)),
+        # refunds of these need a setting of the platform (PC01 refund_cancel_authorized)
+        ("line_not_refundable", lambda: order.get("customer_directly_pays_seller") is True),
     )
     return next((Refused(word, detail) for word, holds in checks if holds()), None)
 

@@ -54,7 +54,6 @@ class MiraklSandbox:
         self.roles = {_ADMIN}
         self.limits: dict[str, tuple[int, timedelta]] = {}
         self.silent = False
-        self.direct_payment = self.direct_refunds = False
         self.received: list[tuple[str, str, Any]] = []
         self._clock = clock
         self._time_zone = time_zone
@@ -168,8 +167,8 @@ class MiraklSandbox:
         return platform_body(
             self.world.tax_mode,
             self._time_zone,
-            direct_payment=self.direct_payment,
-            direct_refunds=self.direct_refunds,
+            direct_payment=self.world.direct_payment,
+            direct_refunds=self.world.direct_refunds,
             returns=True,
         )
 

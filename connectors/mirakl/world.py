@@ -35,6 +35,7 @@ class World(Marketplace):
         commercial_id: str = "",
         store_reference: str = "",
         currency: str = "",
+        paid_to_seller: bool = False,
     ) -> None:
         """A new order with lines `<order>-1`, `<order>-2`, ..."""
         with self.lock:
@@ -43,6 +44,7 @@ class World(Marketplace):
                 tax_mode=self.tax_mode, commercial_id=commercial_id or order_id.rsplit("-", 1)[0], channel=channel,
                 store_reference=store_reference,
             )  # fmt: skip
+            order["customer_directly_pays_seller"] = paid_to_seller
             self.orders[order_id] = order
             self._order_of.update({line["order_line_id"]: order_id for line in order["order_lines"]})
             self._touch(order)

@@ -353,6 +353,11 @@ REFUSALS: list[tuple[str, Callable[[World], Any], dict[str, Any]]] = [
         {"line": "N-1-1", "order": "N-1"},
     ),
     ("line_not_refundable", lambda w: w.cancel_by_operator("A-1"), {}),
+    (
+        "line_not_refundable",
+        lambda w: w.add_order("N-1", NewLine("S", 2, "100.00", "5.00"), paid_to_seller=True),
+        {"line": "N-1-1", "order": "N-1", "taxes": ()},
+    ),
     ("refund_in_progress", lambda w: w.refund_by_hand("A-1", "A-1-1", "150.00"), {}),
     (
         "refund_in_progress",

@@ -291,6 +291,42 @@ def test_however_a_line_is_refunded_no_cent_is_lost_or_made(
     assert sum(r["commission_amount"] for r in world_line["refunds"]) == fee * cents
 
 
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.decimals(allow_nan=False, allow_infinity=False),
+    lambda v: st.lists(v, max_size=3) | st.dictionaries(st.sampled_from(["code", "amount", "id"]), v, max_size=3),
+    max_leaves=6,
+)
+items = st.fixed_dictionaries(
+    {},
+    optional={
+        "order_line_id": st.just("A-1-1") | junk, "amount": st.just(1) | junk, "shipping_amount": st.just(1) | junk,
+        "reason_code": st.sampled_from(["17", "34"]) | junk, "taxes": junk, "shipping_taxes": junk, "quantity": st.just(1) | junk,
+        "currency_iso_code": st.just("USD") | junk, "id": junk, "accepted": junk, "return_lines": junk,
+    },
+)  # fmt: skip
+
+
+@given(
+    st.dictionaries(st.sampled_from(["refunds", "cancelations", "returns", "order_tax_mode"]), st.lists(items, max_size=3) | junk)
+)
+@settings(max_examples=150, deadline=None)
+def test_whatever_is_asked_the_marketplace_answers_with_a_no_at_worst(body: dict[str, Any]) -> None:
+    world = World(TestClock(), "USD", "TAX_INCLUDED")
+    world.add_order("A-1", LINE)
+    calls = (
+        world.refund,
+        world.cancel_lines,
+        *(lambda b, c=c: world.desk.change(c, b) for c in ("accept", "receive", "compliance")),
+    )
+    statuses = {200}
+    for call in calls:
+        try:
+            call(body)
+        except No as no:
+            statuses.add(no.status)
+    assert statuses <= {200, 400, 404}
+
+
 def test_returns_move_only_as_they_may(served: Market) -> None:
     returns = fill(served.sandbox)
     connector = served.connector()
