@@ -41,7 +41,9 @@ def webhook_app(service: Service) -> Starlette:
         return PlainTextResponse("ok")
 
     async def health(_: Request) -> Response:
-        return JSONResponse(service.status())
+        status = service.status()
+        failing = [f"{feed['connector']}.{feed['feed']}" for feed in status["failing"]]
+        return JSONResponse({**status, "failing": failing})
 
     return Starlette(
         routes=[

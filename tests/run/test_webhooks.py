@@ -1,0 +1,110 @@
+"""Deliveries: acknowledged only once they are kept, refused with a 4xx whatever they hold, never a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connectors.easypost.connector import EasyPostConnector
+from connectors.returngo.connector import ReturnGoConnector
+from connectors.shipbob.connector import ShipBobConnector
+from connectors.shopify.connector import ShopifyConnector
+from engine.facts.outside import Connector
+from engine.run.webhooks import LARGEST_BODY, webhook_app
+from tests.run.small import Client, client
+
+
+def post(world: Client, url: str, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(webhook_app(world.service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+            return await http.post(url, content=body, headers=headers)
+
+    return asyncio.run(send())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Client:
+    return client(tmp_path / "a.db")
+
+
+def test_a_delivery_is_kept_when_it_is_acknowledged(world: Client) -> None:
+    answer = post(world, "/webhooks/shop/t", json.dumps({"id": "A", "delivery": 1}).encode())
+    assert answer.status_code == 200
+    assert world.store.journal.behind() == 1
+    asyncio.run(world.service.step())
+    assert world.store.cases.named("order:A") is not None
+
+
+def test_a_delivery_that_comes_again_is_acknowledged_and_not_kept_again(world: Client) -> None:
+    body = json.dumps({"id": "A", "delivery": 1}).encode()
+    assert [post(world, "/webhooks/shop?token=t", body).status_code for _ in range(3)] == [200, 200, 200]
+    assert world.store.journal.behind() == 1
+
+
+def test_a_hint_is_kept_too(world: Client) -> None:
+    assert post(world, "/webhooks/shop/t", b'{"hint": "A"}').status_code == 200
+    asyncio.run(world.service.step())
+    assert "fetch shop.order A" in world.shop.asked
+
+
+def test_what_is_not_believed_is_refused(world: Client) -> None:
+    assert post(world, "/webhooks/shop/wrong", b'{"id": "A"}').status_code == 401
+    assert post(world, "/webhooks/nobody", b"{}").status_code == 404
+    assert world.store.journal.behind() == 0
+
+
+def test_a_body_that_is_too_large_is_refused(world: Client) -> None:
+    assert post(world, "/webhooks/shop/t", b"x" * (LARGEST_BODY + 1)).status_code == 413
+
+
+def test_the_status_page_tells_nothing_secret(world: Client) -> None:
+    async def get() -> httpx.Response:
+        transport = httpx.ASGITransport(webhook_app(world.service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+            return await http.get("/healthz")
+
+    answer = asyncio.run(get())
+    assert answer.status_code == 200
+    assert answer.json()["behind"] == 0
+
+
+REAL: dict[str, tuple[type[Connector], dict[str, object]]] = {
+    "returngo": (ReturnGoConnector, {"shop": "a.myshopify.com", "api_key": "k" * 20, "webhook_token": "t" * 20}),
+    "shopify": (ShopifyConnector, {"shop": "a.myshopify.com", "access_token": "k" * 20, "webhook_secret": "s" * 20}),
+    "easypost": (EasyPostConnector, {"api_key": "k" * 20, "webhook_secret": "s" * 20}),
+    "shipbob": (
+        ShipBobConnector,
+        {"token": "k" * 20, "webhook_secret": "s" * 20, "channel_id": 1, "fulfillment_center": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    body=st.binary(max_size=200) | st.from_regex(rb'\{"[a-z]{1,5}":[0-9\[{"]{0,20}', fullmatch=True),
+    headers=st.dictionaries(
+        st.sampled_from(["x-hmac-signature", "x-shopify-hmac-sha256", "webhook-signature", "webhook-id", "webhook-timestamp"]),
+        st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40),
+    ),
+)
+def test_any_bytes_are_answered_with_a_4xx(tmp_path: Path, name: str, body: bytes, headers: dict[str, str]) -> None:
+    made, given_settings = REAL[name]
+    path = tmp_path / "any.db"
+    path.unlink(missing_ok=True)
+    world = client(path)
+    try:
+        connector = made(made.Settings.model_validate(given_settings), world.clock, {})
+        world.service.connectors = {"marketplace": world.shop, connector.role: connector}
+        for url in (f"/webhooks/{name}", f"/webhooks/{name}/x?token=%ff"):
+            assert 400 <= post(world, url, body, headers).status_code < 500
+        assert world.store.journal.behind() == 0
+    finally:
+        world.store.close()
