@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,13 +53,16 @@ def rules_reading(rule_set: RuleSet, facts: Iterable[str]) -> dict[str, Rule]:
     return found
 
 
-def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None) -> Matches:
-    """Evaluate what may have changed; the rest is taken from `previous`. The result is what evaluating all rules gives."""
+def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None, changes: Set[str] | None = None) -> Matches:
+    """Evaluate what may have changed; the rest is taken from `previous`. The result is what evaluating all rules gives.
+
+    `changes` are the facts that changed since `previous`, where the caller has compared already.
+    """
     if previous is None or previous.rule_set != rule_set.hash:
         again: Iterable[Rule] = rule_set.rules
         matches: dict[str, Mapping[str, Truth]] = {}
     else:
-        facts = changed(previous.view, view)
+        facts = set(changes) if changes is not None else changed(previous.view, view)
         facts.update(f"answer.{rule}" for rule, _ in _differing(previous.given, given))
         again = rules_reading(rule_set, facts).values()
         matches = dict(previous.matches)
