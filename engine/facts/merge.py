@@ -47,7 +47,8 @@ def _snapshots(observation: Observation) -> Iterator[tuple[str, Snapshot]]:
     """The observation itself, and one snapshot for each item of a kept list and each item with kept fields.
 
     A kept item stands under `refunds[id]/7`, kept fields of an item under `units[key]+/47`: named by list, the field that is
-    its key, and the key. Two mappings may feed one kept list, so its items do not carry the mapping's name.
+    its key, and the key. `refunds[id]` alone says that the list has come, if only empty. Two mappings may feed one kept list,
+    so its items do not carry the mapping's name.
     """
     yield observation.mapping, Snapshot(observation.version, observation.digest, observation.fields, observation.links)
     for name, value in observation.milestones.items():
@@ -59,6 +60,7 @@ def _snapshots(observation: Observation) -> Iterator[tuple[str, Snapshot]]:
         elif isinstance(value, tuple):
             key_field = _key_field(observation, name)
             digest = f"{observation.digest}/{observation.mapping}"
+            yield f"{name}[{key_field}]", Snapshot("", "", {name: ()})
             for item in value:
                 kept_name = f"{name}[{key_field}]/{item[key_field]}"
                 yield kept_name, Snapshot(observation.version, digest, {name: (item,)}, observation.links)
@@ -78,7 +80,7 @@ def _kept(old: Fields, new: Fields) -> dict[str, Any]:
         if is_gap(value):
             continue
         held = kept.get(name)
-        if held is None:
+        if is_gap(held):
             kept[name] = value
         else:
             kept[name] = held or value if isinstance(value, bool) else min(held, value)
@@ -86,7 +88,7 @@ def _kept(old: Fields, new: Fields) -> dict[str, Any]:
 
 
 def _kept_item(old: Fields, new: Fields) -> dict[str, Any]:
-    return {name: (_kept(old[name][0], items[0]),) for name, items in new.items()}
+    return {name: (_kept(next(iter(listed(old.get(name))), {}), items[0]),) for name, items in new.items()}
 
 
 def fields_of(state: RecordState) -> dict[str, Any]:
@@ -118,10 +120,14 @@ def _put_kept_items(fields: dict[str, Any], kept: Mapping[str, Snapshot]) -> Non
                 continue
             if name not in lists:
                 lists[name] = {str(item[key_field]): dict(item) for item in listed(fields.get(name))}
-            item = snapshot.fields[name][0]
-            key = str(item[key_field])
+            if not form and fields.get(name) is None:
+                fields[name] = ()
+            item: Mapping[str, Any] = next(iter(listed(snapshot.fields.get(name))), {})
+            key = str(item.get(key_field))
+            if key_field not in item:
+                continue
             if whole_items:
-                lists[name].setdefault(key, item)
+                lists[name].setdefault(key, dict(item))
             elif key in lists[name]:
                 lists[name][key].update(item)
     for name, items in lists.items():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.facts.merge import CORRECTION, fields_of, links_of, merge
 from engine.facts.merge import given as given_whole
-from engine.facts.record import Observation, RecordState
+from engine.facts.record import Observation, RecordState, Snapshot
 from engine.facts.values import Unreadable
 from tests.facts.words import T0, WORDS, at, eur
 
@@ -96,6 +96,26 @@ def test_a_kept_list_joins_the_items_of_the_snapshot() -> None:
     whole = seen({"transactions": ({"id": "1", "status": "success"},)}, mapping="platform.full")
     pushed = seen({}, milestones={"transactions": ({"id": "2", "status": "requested"},)})
     assert [t["id"] for t in fields_of(merged(whole, pushed))["transactions"]] == ["1", "2"]
+
+
+def test_a_kept_list_that_came_empty_is_known_to_be_empty() -> None:
+    assert fields_of(merged(seen({}, milestones={"transactions": ()})))["transactions"] == ()
+    assert "transactions" not in fields_of(merged(seen({})))
+
+
+def test_what_was_kept_in_words_that_are_gone_does_not_stand_in_the_way() -> None:
+    kept = merged(
+        seen({}, milestones={"received_at": at(4), "transactions": ({"id": "1"},), "units": {"a": {"inspected_at": at(1)}}})
+    )
+    faded = {name: Snapshot(s.version, s.digest, {}) for name, s in kept.snapshots.items()}
+    state = RecordState(kept.kind, kept.key, kept.seen_at, faded, {"received_at": Unreadable("gone")})
+    assert fields_of(state)["received_at"] == Unreadable("gone")
+    healed = seen({"units": ({"key": "a"},)}, milestones={"received_at": at(3), "units": {"a": {"inspected_at": at(2)}}})
+    assert fields_of(merge(state, healed)) == {
+        "received_at": at(3),
+        "transactions": (),
+        "units": ({"key": "a", "inspected_at": at(2)},),
+    }
 
 
 def test_kept_fields_of_an_item_stay_with_it_and_leave_with_it() -> None:
