@@ -76,7 +76,7 @@ def code_for(order: Order, codes: Codes) -> str:
     """
     table = codes.get(f"marketplace.{action_of(order)}.reason", {})
     word = order.params.get("reason")
-    key = "default" if word is None else str(word)
+    key = "default" if word in {None, ""} else str(word)
     if key not in table:
         raise Refused("reason_unmapped", f"no reason code for {key!r} in marketplace.{action_of(order)}.reason")
     return str(table[key])

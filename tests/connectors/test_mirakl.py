@@ -331,6 +331,12 @@ def test_a_reason_of_ours_is_mapped_and_an_unmapped_one_sends_nothing(filled: Ma
     assert len(filled.asked("/api/orders/refund")) == 1
 
 
+@pytest.mark.parametrize("reason", [None, ""])
+def test_without_a_reason_the_default_code_is_sent(filled: Market, reason: str | None) -> None:
+    run(filled.connector().perform(order(filled.clock, "refund", payload(reason=reason))))
+    assert sent(filled)["refunds"][0]["reason_code"] == "17"
+
+
 def test_an_amount_that_is_nothing_or_negative_is_not_sent(filled: Market) -> None:
     for wrong in (payload(amount="0", shipping="0", taxes=()), payload(amount="-1.00"), payload(shipping="-0.01")):
         with pytest.raises(Refused, match="invalid_amount"):
