@@ -9,10 +9,9 @@ from engine.facts.account import Account
 from engine.facts.merge import fields_of
 from engine.facts.record import RecordState
 from engine.facts.schema import Kind, Vocabulary
-from engine.facts.values import Items, Rec, is_gap
+from engine.facts.values import NONE, Items, Rec, is_gap
 
 ORDER_LINE = "order_line"
-EMPTY = Items()
 
 
 class OrderLine(Rec):
@@ -60,7 +59,7 @@ class Builder:
         for listed, of in kind.shape.lists:
             value = rec[listed]
             if value.__class__ is tuple:
-                rec[listed] = (self._items(of, value, rec) if of else Items(value)) if value else EMPTY
+                rec[listed] = (self._items(of, value, rec) if of else Items(value)) if value else NONE
         return rec
 
     def _items(self, name: str, items: tuple[Mapping[str, Any], ...], parent: Rec) -> Items:

@@ -12,8 +12,9 @@ from engine.facts.account import ZERO, Account, amount_in, moved, with_proportio
 from engine.facts.assemble import OrderLine
 from engine.facts.effects import EffectState
 from engine.facts.evidence import CANCEL, REFUND, Bound, bind
-from engine.facts.units import LAST, time_of
-from engine.facts.values import Items, Rec, is_gap, listed
+from engine.facts.fitting import fitting, paying_again, reaching
+from engine.facts.units import LAST, pieces_of, time_of
+from engine.facts.values import NONE, Items, Rec, is_gap, listed
 
 What = Literal["refund", "cancel"]
 VOID = frozenset({"cancelled", "refused"})
@@ -26,7 +27,7 @@ class Piece:
     rec: Rec
     number: int
     asked: datetime | None
-    claimed: bool = False  # an effect on it was settled by someone else
+    claimed: EffectState | None = None  # an effect on it that someone else settled
     refunds: int = 0
     refunded_at: datetime | None = None
     cancelled: bool = False
@@ -93,7 +94,7 @@ def cover(
     for line in told:
         for entry in sorted(_entries(line), key=lambda e: e.turn):
             _settle(line, entry, answers)
-    unsettled = {line.rec.key for line in told if not all(p.settled for p in line.pieces)}
+    unsettled = {line.rec.key for line in told if not all(p.settled or p.claimed for p in line.pieces)}
     for line in told:
         key = line.rec.key
         group = vague.get(key, frozenset())
@@ -120,13 +121,13 @@ def _effects_by_line(lines: Sequence[OrderLine], effects: Sequence[EffectState])
 
 
 def _line(rec: OrderLine, effects: Sequence[EffectState]) -> Line:
-    elsewhere = {unit for e in effects if e.status == "settled_elsewhere" for unit in e.units}
+    elsewhere = {unit: e for e in reversed(effects) if e.status == "settled_elsewhere" for unit in e.units}
     pieces = [
         Piece(
             unit,
             unit["number"],
             min((time_of(r["rma"]["requested_at"]) for r in unit["rma_units"]), default=None),
-            claimed=unit.key in elsewhere,
+            claimed=elsewhere.get(unit.key),
         )
         for unit in rec["units"]
     ]
@@ -174,7 +175,7 @@ def _describe(line: Line, entry: Entry, chosen: Sequence[Piece], *, explained: b
     refund = entry.rec
     assert refund is not None
     ours = entry.effect is not None and entry.effect.status != "settled_elsewhere"
-    refund.update(ours=ours, explained=explained, units=Items(p.rec for p in chosen))
+    refund.update(ours=ours, explained=explained, units=Items(p.rec for p in chosen) if chosen else NONE)
     if entry.effect is None:
         line.by_others.append(refund)
         if not explained:
@@ -188,19 +189,20 @@ def _by_others(line: Line, entry: Entry, answers: Mapping[str, str]) -> tuple[li
     answer = answers.get(rec.item, "")
     if answer == "apart":
         return [], True
-    if account is None or account.price is None or _foreign(rec, account):
+    price = None if account is None else account.price
+    if account is None or price is None or _foreign(rec, account):
         return [], False
     amount = amount_in(rec["amount"], account.currency)
     candidates = _in_turn(line.pieces, entry.at)
-    if candidates:
-        count = _fitting(account, candidates, amount)
-    else:
-        candidates = _refunded_first(line.pieces) if entry.what == "refund" else []
-        count = _again(account, candidates, amount)
-    if not count and entry.what == "cancel" and not is_gap(rec["quantity"]):
-        count = int(rec["quantity"])
+    again = not candidates and entry.what == "refund"
+    if again:
+        candidates = _refunded_first(line.pieces)
+    numbers = [p.number for p in candidates]
+    count = (paying_again if again else fitting)(account, price, numbers, amount)
+    if not count and entry.what == "cancel":
+        count = pieces_of(rec["quantity"])
     if not count and answer == "covers":
-        count = max(1, _paid_for(account, candidates, amount))
+        count = max(1, reaching(account, price, numbers, amount))
     return candidates[:count], bool(count)
 
 
@@ -216,7 +218,7 @@ def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
     when = time_of(at)
 
     def rank(piece: Piece) -> int:
-        if piece.claimed:
+        if piece.claimed is not None:
             return 0
         if piece.asked is None:
             return 2
@@ -227,51 +229,6 @@ def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
 
 def _refunded_first(pieces: Sequence[Piece]) -> list[Piece]:
     return sorted((p for p in pieces if p.refunds), key=lambda p: (p.refunds, p.asked is None, p.number))
-
-
-def _fitting(account: Account, candidates: Sequence[Piece], amount: Decimal) -> int:
-    """The least number of pieces whose remaining price this is; all of them if it takes everything that is left."""
-    price = account.price
-    assert price is not None
-    if not amount:
-        return 0 if price.whole else 1
-    if amount == price.left:
-        return len(candidates)
-    rounding, own = account.rounding(price), ZERO
-    for count, piece in enumerate(candidates, 1):
-        own += price.shares[piece.number - 1]
-        remaining = min(own, price.left)
-        off = min(rounding, account.quantum * count)
-        if count == len(candidates) and ZERO < price.left - own <= rounding:
-            remaining = price.left
-        if abs(amount - remaining) <= off:
-            return count
-        if remaining > amount + off:
-            return 0
-    return 0
-
-
-def _again(account: Account, candidates: Sequence[Piece], amount: Decimal) -> int:
-    """How many pieces a refund pays once more, where every piece is settled already."""
-    price, own = account.price, ZERO
-    assert price is not None
-    rounding = account.rounding(price)
-    for count, piece in enumerate(candidates, 1):
-        own += price.shares[piece.number - 1]
-        if amount and abs(amount - own) <= min(rounding, account.quantum * count):
-            return count
-    return 0
-
-
-def _paid_for(account: Account, candidates: Sequence[Piece], amount: Decimal) -> int:
-    """How many whole pieces the amount reaches for."""
-    price, own = account.price, ZERO
-    assert price is not None
-    for count, piece in enumerate(candidates):
-        own += price.shares[piece.number - 1]
-        if own > amount:
-            return count
-    return len(candidates)
 
 
 def _close(line: Line, *, unclear: bool) -> None:
@@ -287,11 +244,12 @@ def _close(line: Line, *, unclear: bool) -> None:
             account.reserve(with_proportional(account, moved(effect.params, account.currency)))
     for piece in line.pieces:
         cancelled = piece.cancelled or void
-        refunds = piece.refunds or (1 if piece.claimed and not cancelled else 0)
+        claimed = None if cancelled or piece.refunds else piece.claimed
+        refunds = piece.refunds if claimed is None else 1
         settled = cancelled or refunds > 0
         piece.rec.update(
             refunded=refunds > 0,
-            refunded_at=piece.refunded_at,
+            refunded_at=piece.refunded_at if claimed is None else claimed.settled_at,
             cancelled=cancelled,
             settled=settled,
             in_flight=not settled and piece.rec.key in under_way,
@@ -306,8 +264,8 @@ def _close(line: Line, *, unclear: bool) -> None:
 def _price(line: Line, account: Account) -> None:
     rec, price = line.rec, account.price
     assert price is not None
-    refunded = (amount_in(r["amount"], account.currency) for r in listed(rec["refunds"]))
-    rec["refunded"] = account.money(sum(refunded, ZERO))
+    made = (*listed(rec["refunds"]), *(e.params for e in line.bound.unseen if e.action == REFUND))
+    rec["refunded"] = account.money(sum((amount_in(r.get("amount"), account.currency) for r in made), ZERO))
     rec["left"] = account.left
     still_open = [p.number for p in line.pieces if not p.rec["settled"] and not p.rec["in_flight"]]
     for piece in line.pieces:

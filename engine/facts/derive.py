@@ -17,7 +17,7 @@ from engine.facts.outcomes import effect_records
 from engine.facts.relations import Related, relate
 from engine.facts.schema import Vocabulary
 from engine.facts.units import Ties, make_units
-from engine.facts.values import Items, Rec, listed
+from engine.facts.values import NONE, Items, Rec, listed
 
 COVERAGE_RULE = "coverage_unclear"  # the rule whose answers say what a refund by others was for
 
@@ -168,7 +168,7 @@ def _by_kind(vocabulary: Vocabulary, records: Related, units: Mapping[str, Rec],
 
 
 def _sorted(records: Mapping[str, Rec]) -> Items:
-    return Items(records[key] for key in sorted(records))
+    return Items(records[key] for key in sorted(records)) if records else NONE
 
 
 def _only(records: Mapping[str, Rec]) -> Rec | None:

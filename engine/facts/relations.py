@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.facts.assemble import Builder
 from engine.facts.schema import Relation
-from engine.facts.values import Items, Rec, is_gap, listed
+from engine.facts.values import NONE, Items, Rec, is_gap, listed
 
 Related = dict[str, dict[str, Rec]]  # kind -> key -> record
 
@@ -36,7 +36,7 @@ def relate(builder: Builder, records: Related) -> None:
                 rec[name] = _by_keys(relation, rec[relation.keys], there)
             else:
                 found = pointing(relation, rec.key)
-                rec[name] = Items(found) if relation.many else (found[0] if found else None)
+                rec[name] = (Items(found) if found else NONE) if relation.many else (found[0] if found else None)
 
     for same_kind in list(records.values()):
         for rec in same_kind.values():

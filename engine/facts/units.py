@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.facts.assemble import Builder
-from engine.facts.values import Items, Rec, is_gap, listed
+from engine.facts.values import NONE, Rec, is_gap, listed
 
 MOST_PIECES = 10_000  # of one line; also how many items an expression may visit
 LAST = datetime.max.replace(tzinfo=UTC)  # sorts what has no time behind what has one
@@ -37,8 +37,8 @@ def make_units(builder: Builder, line: Rec) -> list[Rec]:
             "number": number,
             "sku": line["sku"],
             "line": line,
-            "rma_units": Items(),
-            "store_refunds": Items(),
+            "rma_units": NONE,
+            "store_refunds": NONE,
         }
         units.append(builder.blank("unit", name, known, line))
     return units

@@ -152,6 +152,9 @@ class Items(tuple[Any, ...]):  # noqa: SLOT001 - a tuple of variable length cann
         yield from self.unsure
 
 
+NONE = Items()  # the empty list; immutable, so one is enough
+
+
 def listed(value: Any) -> tuple[Any, ...]:
     """The items of a list; none where the list itself is missing or could not be read."""
     return value if isinstance(value, tuple) else ()

@@ -97,6 +97,11 @@ def test_a_refund_by_hand_of_one_piece_covers_the_piece_in_the_rma() -> None:
     assert (seen["ours"], seen["explained"]) == (False, True)
 
 
+def test_what_is_refunded_of_a_line_does_not_change_when_our_refund_shows() -> None:
+    paid = effect("A-1#1", receipt={"refund_id": "r1"})
+    assert {first_line(facts(w, effects=[paid]))["refunded"] for w in (two(), two(refund("r1", "50")))} == {eur(50)}
+
+
 def test_a_refund_from_before_the_rma_goes_first_to_pieces_outside_it() -> None:
     found = facts(two(refund("r1", "50", hours=1)), rma("1", piece("a"), hours=5))
     assert unit_of(found, "1/a") == "A-1#1"
@@ -181,8 +186,10 @@ def test_an_agent_s_refund_is_seen_to_be_a_second_one_before_ours_shows() -> Non
 
 
 def test_what_someone_else_settled_stays_settled_and_takes_their_refund_when_it_shows() -> None:
-    elsewhere = effect("A-1#2", status="settled_elsewhere", ever_sent=False)
-    assert refunded(facts(two(), effects=[elsewhere])) == {"A-1#1": 0, "A-1#2": 1}
+    elsewhere = effect("A-1#2", status="settled_elsewhere", ever_sent=False, settled_at=at(9))
+    found = facts(two(), effects=[elsewhere])
+    assert refunded(found) == {"A-1#1": 0, "A-1#2": 1}
+    assert units(found)["A-1#2"]["refunded_at"] == elsewhere.settled_at
     assert refunded(facts(two(refund("r1", "50")), effects=[elsewhere])) == {"A-1#1": 0, "A-1#2": 1}
 
 
