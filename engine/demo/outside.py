@@ -123,8 +123,9 @@ class Outside:
         self.market.world.refund_by_hand(order, f"{order}-{line}", amount)
 
     def _balance(self, order: str, amount: str) -> None:
+        """What covers refunds of orders the customer has not received yet."""
         del order
-        self.market.world.pending = self.market.world.payable = Decimal(amount)
+        self.market.world.pending = Decimal(amount)
 
     def _lose_answer(self, order: str) -> None:
         del order

@@ -22,14 +22,13 @@ from zoneinfo import ZoneInfo
 import uvicorn
 from starlette.types import ASGIApp
 
-import engine
 from engine.decide.people import NotPossible
 from engine.demo.outside import Outside, Post
 from engine.demo.story import Deed, story
 from engine.demo.summary import Summary, summarise
 from engine.demo.telling import DemoLine, Teller
 from engine.facts.outside import Connector, installed_connectors
-from engine.language.pack import load, read_client
+from engine.language.pack import load, load_client, project_root
 from engine.language.ruleset import RuleSet
 from engine.run.clock import VirtualClock
 from engine.run.deeds import Deed as PersonsDeed
@@ -48,18 +47,12 @@ Emit = Callable[[DemoLine], None]
 def play(*, fast: bool, root: Path | None, database: Path, emit: Emit) -> Summary:
     """Plays the demo and leaves its store at `database`, with the books beside it.
 
-    `root` holds `rules/` and `mappings/`; without it the shipped ones are used. Without `fast` it is slow enough to read along.
+    `root` holds `rules/` and `mappings/`; without it those of the working directory are used, or the shipped ones. Without `fast` it is slow enough to read along.
     Raises FileExistsError where the database is there already.
     """
     if database.exists():
         raise FileExistsError(f"{database} is there already: remove it, or name another file")
-    return asyncio.run(_play(root or shipped(), database, emit, 0.0 if fast else SECONDS_PER_DAY / 86400))
-
-
-def shipped() -> Path:
-    """Where the rules and mappings are that came with instep: in the wheel, or in a checkout."""
-    here = Path(engine.__file__).parent
-    return here / "_bundled" if (here / "_bundled").exists() else here.parent
+    return asyncio.run(_play(project_root(root), database, emit, 0.0 if fast else SECONDS_PER_DAY / 86400))
 
 
 async def _play(root: Path, database: Path, emit: Emit, pace: float) -> Summary:
@@ -95,7 +88,7 @@ def _installed(
     classes = installed_connectors()
     actions = {f"{c.role}.{name}": action for c in classes.values() for name, action in c.actions.items()}
     rule_set = load(root, CLIENT, actions)
-    client = read_client(root, CLIENT)
+    client = load_client(root, CLIENT)
     connectors: dict[str, Connector] = {}
     for role, use in client.connectors.items():
         made = classes[use.use]

@@ -190,7 +190,7 @@ def _cancelled() -> Iterator[Tale]:
 
 def _refused() -> Iterator[Tale]:
     """What the marketplace does not do."""
-    poor = Tale("M-1401").sold(Item("BOOT-38", 4))
+    poor = Tale("M-1401").then(-90, "sell", items=(Item("BOOT-38", 4),)).then(-80, "ship")  # not received: pending money
     poor.asked(-2, *[Back("BOOT-38")] * 4).then(0.2, "balance", amount="150.00").travels(0.5, 3).inspected(4, *[True] * 4)
     poor.then(7, "balance", "finance tops the shop's balance up", amount="5000.00")
     yield poor.then(7.1, "retry", "finance has the refund tried again")
