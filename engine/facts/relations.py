@@ -10,6 +10,8 @@ from engine.facts.schema import Relation
 from engine.facts.values import NONE, Items, Rec, is_gap, listed
 
 Related = dict[str, dict[str, Rec]]  # kind -> key -> record
+Way = tuple[bool, tuple[tuple[str, Any], ...]]  # whether a record has relations itself; its lists that hold some, and their ways
+Ways = dict[str, Way]
 
 
 def relate(builder: Builder, records: Related) -> None:
@@ -38,9 +40,30 @@ def relate(builder: Builder, records: Related) -> None:
                 found = pointing(relation, rec.key)
                 rec[name] = (Items(found) if found else NONE) if relation.many else (found[0] if found else None)
 
-    for same_kind in list(records.values()):
+    ways: Ways = {}
+    for kind, same_kind in list(records.items()):
+        way = _way(builder, kind, ways)
         for rec in same_kind.values():
-            _with_items(builder, rec, fill)
+            _visit(rec, way, fill)
+
+
+def _way(builder: Builder, kind: str, ways: Ways) -> Way:
+    """Where below records of a kind relations are to be filled: in themselves, and in the items of which lists."""
+    if kind not in ways:
+        declared = builder[kind]
+        ways[kind] = bool(declared.relations), ()  # for a kind that lists itself
+        below = tuple((name, _way(builder, of, ways)) for name, of in declared.shape.lists if of)
+        ways[kind] = bool(declared.relations), tuple(step for step in below if step[1] != (False, ()))
+    return ways[kind]
+
+
+def _visit(rec: Rec, way: Way, fill: Callable[[Rec], None]) -> None:
+    related, below = way
+    if related:
+        fill(rec)
+    for name, further in below:
+        for item in listed(rec[name]):
+            _visit(item, further, fill)
 
 
 def _by_keys(relation: Relation, keys: Any, there: Callable[[str, str], Rec]) -> Any:
@@ -62,13 +85,3 @@ def _index(records: Iterable[Rec], field: str) -> dict[str, list[Rec]]:
             if not is_gap(key):
                 index.setdefault(str(key), []).append(rec)
     return index
-
-
-def _with_items(builder: Builder, rec: Rec, visit: Callable[[Rec], None]) -> None:
-    kind = builder[rec.kind]
-    if kind.relations:
-        visit(rec)
-    for name, of in kind.shape.lists:
-        if of:
-            for item in listed(rec[name]):
-                _with_items(builder, item, visit)
