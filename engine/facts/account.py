@@ -15,6 +15,7 @@ PRICE = ("price", "")
 SHIPPING = ("shipping", "")
 TAX = "tax"
 SHIPPING_TAX = "shipping_tax"
+_OF_THEIR_OWN = ("price", "shipping")
 ComponentKey = tuple[str, str]  # what it is, and the code of a tax
 
 
@@ -29,6 +30,7 @@ class Component:
     whole: Decimal
     left: Decimal
     shares: Sequence[Decimal]
+    rounding: Decimal  # how far amounts rounded piece by piece may be off in all; nothing where pieces divide evenly
     stated: bool = True
     reserved: Decimal = ZERO
 
@@ -71,27 +73,24 @@ class Account:
         if self.void:
             return ZERO
         left = max(ZERO, component.left - component.reserved) if reserved else component.left
-        own = sum((component.shares[n - 1] for n in numbers), ZERO)
-        if last and left - own <= self.rounding(component):
+        own = ZERO
+        for number in numbers:
+            own += component.shares[number - 1]
+        if left <= own or (last and left - own <= component.rounding):
             return left
-        return min(own, left)
-
-    def rounding(self, component: Component) -> Decimal:
-        """How far amounts that were rounded piece by piece may be off in all; nothing where pieces divide evenly."""
-        even = not component.shares or component.shares[0] == component.shares[-1]
-        return ZERO if even else self.quantum * self.pieces
-
-    def counts(self, key: ComponentKey) -> bool:
-        """Whether a component is money of its own, or a tax already inside another."""
-        return self.on_top or key in (PRICE, SHIPPING)
+        return own
 
     def sum(self, amounts: Mapping[ComponentKey, Decimal]) -> Money:
-        """All that moves with these amounts."""
-        return self.money(sum((a for key, a in amounts.items() if self.counts(key)), ZERO))
+        """All that moves with these amounts: a tax counts where it comes on top, not where it is inside another."""
+        whole = ZERO
+        for key, amount in amounts.items():
+            if self.on_top or key[0] in _OF_THEIR_OWN:
+                whole += amount
+        return self.money(whole)
 
     @property
     def left(self) -> Money:
-        return self.sum({key: ZERO if self.void else c.left for key, c in self.components.items()})
+        return self.sum({} if self.void else {key: c.left for key, c in self.components.items()})
 
     def money(self, amount: Decimal) -> Money:
         """An amount of this line, written with the digits of its currency unless it has finer ones."""
@@ -109,7 +108,9 @@ def open_account(line: Rec, *, on_top: bool) -> Account | None:
     for key, amount, stated in _components(line, account.currency):
         known = account.components.get(key)
         whole = amount if known is None else known.whole + amount
-        account.components[key] = Component(whole, whole, shares(whole, pieces, account.quantum), stated)
+        parts = shares(whole, pieces, account.quantum)
+        rounding = account.quantum * pieces if parts and parts[0] != parts[-1] else ZERO
+        account.components[key] = Component(whole, whole, parts, rounding, stated)
     return account
 
 

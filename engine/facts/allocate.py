@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from decimal import ROUND_FLOOR, Context, Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 from types import MappingProxyType
 
 # ISO 4217 currencies whose minor unit is not a hundredth.
@@ -34,11 +34,11 @@ def shares(whole: Decimal, pieces: int, quantum: Decimal) -> list[Decimal]:
 
     What is left over goes to the first pieces, and a part finer than `quantum`, if there is one, to the very first.
     """
-    if pieces <= 0:
-        return []
-    each = (whole / pieces).quantize(quantum, rounding=ROUND_FLOOR)
-    rest = whole - each * pieces
-    over = int(rest / quantum)
-    found = [each + quantum] * over + [each] * (pieces - over)
-    found[0] += rest - quantum * over
+    if pieces <= 1:
+        return [whole] * pieces
+    coins = int(whole // quantum)
+    each, over = divmod(coins, pieces)
+    small = each * quantum
+    found = [small + quantum] * over + [small] * (pieces - over)
+    found[0] += whole - coins * quantum
     return found

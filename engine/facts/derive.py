@@ -91,8 +91,8 @@ def _derive(
         case=_case_record(case, order, records),
         order=order,
         records=_by_kind(vocabulary, records, units, effect_records(builder, effects, units)),
-        plurals={k.plural: k.name for k in vocabulary.kinds.values() if k.plural},
-        client={k.name: _only(records.get(k.name, {})) for k in vocabulary.kinds.values() if k.scope == "client"},
+        plurals=vocabulary.plurals,
+        client={kind: _only(records.get(kind, {})) for kind in vocabulary.client},
         matches=covered.matches,
         unfit=tuple(sorted(c.rec.item for c in claimants if not c.lines)),
         claimants={key: _claimants(unit) for key, unit in units.items()},
@@ -163,7 +163,7 @@ def _case_record(case: Case, order: Rec | None, records: Related) -> Rec:
 
 
 def _by_kind(vocabulary: Vocabulary, records: Related, units: Mapping[str, Rec], effects: Items) -> dict[str, Items]:
-    found = {k.name: _sorted(records.get(k.name, {})) for k in vocabulary.kinds.values() if k.plural}
+    found = {kind: _sorted(records.get(kind, {})) for kind in vocabulary.plurals.values()}
     return {**found, "unit": Items(units.values()), "effect": effects}
 
 

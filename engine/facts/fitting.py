@@ -16,7 +16,7 @@ def fitting(account: Account, price: Component, numbers: Sequence[int], amount: 
         return len(numbers)
     for count, own, off in _growing(account, price, numbers):
         remaining = min(own, price.left)
-        if count == len(numbers) and ZERO < price.left - own <= account.rounding(price):
+        if count == len(numbers) and ZERO < price.left - own <= price.rounding:
             remaining = price.left
         if abs(amount - remaining) <= off:
             return count
@@ -38,7 +38,7 @@ def reaching(account: Account, price: Component, numbers: Sequence[int], amount:
 
 def _growing(account: Account, price: Component, numbers: Sequence[int]) -> Iterator[tuple[int, Decimal, Decimal]]:
     """For the first piece, the first two, ...: how many, their price, and how far an amount rounded by hand may be off."""
-    rounding, own = account.rounding(price), ZERO
+    rounding, own = price.rounding, ZERO
     for count, number in enumerate(numbers, 1):
         own += price.shares[number - 1]
         yield count, own, min(rounding, account.quantum * count)

@@ -137,9 +137,15 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """All kinds by name."""
+    """All kinds by name; also by plural, where they have one, and which of them are the same for every case of a client."""
 
     kinds: Mapping[str, Kind]
+    plurals: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    client: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plurals", {k.plural: k.name for k in self.kinds.values() if k.plural})
+        object.__setattr__(self, "client", tuple(k.name for k in self.kinds.values() if k.scope == "client"))
 
     def __getitem__(self, name: str) -> Kind:
         return self.kinds[name]
