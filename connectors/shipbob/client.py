@@ -24,17 +24,20 @@ class ShipBobClient:
     async def pages(self, filters: Mapping[str, str]) -> AsyncIterator[list[Return]]:
         """All returns that fit, oldest first, a page at a time. `Cursor` is a page number; `next` is null at the end."""
         number = 1
+        before: list[Return] = []
         while True:
             asked = {**filters, "Limit": str(PAGE), "Cursor": str(number), "SortOrder": "Asc"}
             answer = (await self._read("", asked)).json()
-            items = answer.get("items") if isinstance(answer, dict) else None
-            if not isinstance(items, list | None) or not all(isinstance(item, dict) for item in items or ()):
+            items = answer.get("items", "") if isinstance(answer, dict) else ""
+            if not isinstance(items, list | None) or not all(map(_is_return, items or ())):
                 raise TryLater("ShipBob's answer holds no list of returns")
             if items:
+                if items == before:
+                    raise TryLater("ShipBob gives the same page again and again")
                 yield items
             if not items or not answer.get("next"):
                 return
-            number += 1
+            number, before = number + 1, items
 
     async def by_references(self, references: Iterable[str]) -> list[Return]:
         """Every return of these references. ShipBob does not keep a reference unique: there may be several of one."""
@@ -54,9 +57,10 @@ class ShipBobClient:
             answer = (await self._read(f"/{number}")).json()
         except HttpError:
             return None
-        if not isinstance(answer, dict):
+        if not _is_return(answer):
             raise TryLater("ShipBob's answer is not a return")
-        return answer
+        found: Return = answer
+        return found
 
     async def create(self, body: Mapping[str, Any]) -> int:
         """Announces a return; gives its id."""
@@ -89,6 +93,10 @@ class ShipBobClient:
                 raise TryLater(f"ShipBob does not know our token: {_said(answer)}", BROKEN_CREDENTIALS) from None
             reasons = {403: "missing_role", 404: "not_found"}
             raise Refused(reasons.get(answer.status, no), _said(answer)) from None
+
+
+def _is_return(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("id"), int)
 
 
 def _said(no: HttpError) -> str:

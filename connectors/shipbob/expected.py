@@ -59,7 +59,7 @@ def status_of(found: Return) -> str:
 
 def foremost(found: Iterable[Return]) -> Return | None:
     """The return that counts among those of one reference: the furthest along, of equals the first made."""
-    return max(found, key=lambda one: (_progress(one), -int(one.get("id") or 0)), default=None)
+    return max(found, key=lambda one: (_progress(one), -one["id"]), default=None)
 
 
 def _progress(one: Return) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
+from connectors.cursors import moment_of
 from connectors.http import Http, HttpError
 from connectors.shopify.queries import QUERIES
 from engine.facts.outside import TryLater
@@ -27,9 +28,9 @@ class ShopifyClient:
         data = await self._ask("OrdersUpdated", {"query": wanted, "first": first, "after": after or None})
         page = _part(data, "orders")
         nodes = _nodes(page)
-        if not all(isinstance(node.get("updatedAt"), str) for node in nodes):
+        if not all(moment_of(node.get("updatedAt")) for node in nodes):
             raise TryLater("Shopify's answer holds an order without updatedAt")
-        return [await self._whole(node) for node in nodes], _next(page)
+        return [await self._whole(node) for node in nodes], _next(page, after)
 
     async def order(self, number: str) -> Node | None:
         """One order by its number, None if there is none (or none we may see)."""
@@ -45,7 +46,7 @@ class ShopifyClient:
     async def _whole(self, order: Node) -> Node:
         """The order with every page of its lists, and a number beside every id."""
         await self._fill(order, "lineItems", "MoreLines")
-        for refund in order.get("refunds") or ():
+        for refund in _objects(order.get("refunds")):
             await self._fill(refund, "refundLineItems", "MoreRefundLines")
             await self._fill(refund, "transactions", "MoreTransactions")
         numbered: Node = _numbered(order)
@@ -54,10 +55,10 @@ class ShopifyClient:
     async def _fill(self, holder: Node, name: str, operation: str) -> None:
         """Reads a list on to its end. Page marks are dropped: they would make equal answers look different."""
         page = _part(holder, name)
-        nodes, after = _nodes(page), _next(page)
+        nodes, after = _nodes(page), _next(page, "")
         while after:
-            page = _part(_part(await self._ask(operation, {"id": holder["id"], "after": after}), "node"), name)
-            nodes, after = [*nodes, *_nodes(page)], _next(page)
+            page = _part(_part(await self._ask(operation, {"id": holder.get("id"), "after": after}), "node"), name)
+            nodes, after = [*nodes, *_nodes(page)], _next(page, after)
         holder[name] = {"nodes": nodes}
 
     async def _ask(self, operation: str, variables: Mapping[str, Any]) -> Node:
@@ -77,7 +78,8 @@ def _fail(operation: str, answer: Node) -> NoReturn:
     """GraphQL faults come with HTTP 200. A throttled query says what it costs and how fast points come back."""
     errors = answer["errors"]
     first: Node = errors[0] if isinstance(errors, list) and isinstance(errors[0], dict) else {"message": str(errors)}
-    code = (first.get("extensions") or {}).get("code", "")
+    extensions = first.get("extensions")
+    code = str(extensions.get("code", "")) if isinstance(extensions, dict) else ""
     if code == "THROTTLED":
         raise TryLater(f"{operation}: Shopify's cost throttle", _refilled(answer))
     raise TryLater(f"{operation}: {code or 'error'}: {str(first.get('message', ''))[:300]}", timedelta(minutes=5))
@@ -117,12 +119,21 @@ def _part(holder: Node, name: str) -> Node:
 
 
 def _nodes(page: Node) -> list[Node]:
-    nodes = page.get("nodes")
-    if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
-        raise TryLater("Shopify's answer holds a page without nodes")
-    return nodes
+    return _objects(page.get("nodes"))
 
 
-def _next(page: Node) -> str:
-    mark = page.get("pageInfo") or {}
-    return str(mark.get("endCursor") or "") if mark.get("hasNextPage") else ""
+def _objects(value: Any) -> list[Node]:
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise TryLater("Shopify's answer holds something else than the objects asked for")
+    return value
+
+
+def _next(page: Node, after: str) -> str:
+    """The cursor of the next page, "" at the end. A cursor that stands still would never end."""
+    mark = page.get("pageInfo")
+    if not isinstance(mark, dict) or not mark.get("hasNextPage"):
+        return ""
+    following = str(mark.get("endCursor") or "")
+    if following in {"", after}:
+        raise TryLater("Shopify's answer names no next page, though there is one")
+    return following

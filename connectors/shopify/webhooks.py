@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import BaseModel, Field, StrictInt, ValidationError
 
 from connectors.http import loads
 from connectors.signatures import from_shopify, same
@@ -45,7 +45,6 @@ class _Refund(BaseModel):
 
 
 class _Fulfillment(BaseModel):
-    model_config = ConfigDict(extra="ignore")
     id: StrictInt = Field(gt=0)
     order_id: StrictInt = Field(gt=0)
     updated_at: str

@@ -14,12 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
+from starlette.responses import JSONResponse
 
 from connectors.http import loads
 from connectors.serving import Faults, Served
+from connectors.shipbob import shapes
 from connectors.shipbob.connector import ShipBobConnector
 from connectors.shipbob.expected import LONGEST_REFERENCE, foremost, reference_of
 from connectors.shipbob.sandbox import ShipBobSandbox
+from connectors.shipbob.shapes import ReturnOrder
 from connectors.signatures import standard_webhooks_signature
 from engine.facts.outside import Event, Hint, Order, Ref, Refused, Rejected, TryLater, Unsure, WebhookRequest
 
@@ -325,6 +328,24 @@ def test_a_poll_that_fails_half_way_starts_again_where_it_was():
         warehouse.faults.add("error", "GET", times=3)
         with pytest.raises(TryLater):
             warehouse.poll()
+
+
+def test_a_list_that_never_ends_is_tried_later():
+    with Warehouse() as warehouse:
+        one = shapes.listed(ReturnOrder(1, "RG-1-1", None, 8, START, []), 1)
+        warehouse.checked.app = JSONResponse({"items": [one], "next": "https://example.com/?Cursor=2"})
+        warehouse.checked.spec = None
+        with pytest.raises(TryLater, match="again and again"):
+            warehouse.poll()
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"items": {}}, {"items": [1]}, {"items": [{"reference_id": "RG-1-1"}]}])
+def test_an_answer_that_is_no_list_of_returns_is_tried_later(answer):
+    with Warehouse() as warehouse:
+        warehouse.checked.app = JSONResponse(answer)
+        warehouse.checked.spec = None
+        with pytest.raises(TryLater, match="no list of returns"):
+            warehouse.look_up(announce())
 
 
 def test_a_delivery_is_a_hint_to_fetch_the_return():

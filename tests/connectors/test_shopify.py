@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from starlette.responses import Response
 
 from connectors.deliveries import Delivery
 from connectors.http import dumps, loads
@@ -343,6 +345,53 @@ def test_whatever_is_delivered_is_read_or_rejected(body, topic, headers):
     except Rejected:
         return
     assert all(isinstance(each, Event | Hint) for each in found)
+
+
+class Parrot:
+    """An ASGI application that always says the same."""
+
+    def __init__(self) -> None:
+        self.says = b""
+
+    async def __call__(self, scope, receive, send):
+        await Response(self.says, media_type="application/json")(scope, receive, send)
+
+
+def _page(items):
+    page = st.fixed_dictionaries({"hasNextPage": _JSON, "endCursor": _JSON})
+    return st.fixed_dictionaries({"nodes": st.lists(items, max_size=2)}, optional={"pageInfo": page}) | _JSON
+
+
+_REFUND = st.fixed_dictionaries({}, optional={"id": _JSON, "refundLineItems": _page(_JSON), "transactions": _page(_JSON)})
+_NODE = st.fixed_dictionaries(
+    {"updatedAt": st.just("2026-11-01T00:00:00Z") | _JSON, "lineItems": _page(_JSON), "refunds": st.lists(_REFUND) | _JSON},
+    optional={"id": _JSON, "customAttributes": _JSON},
+)
+_DATA = st.fixed_dictionaries({"orders": _page(_NODE), "order": _NODE, "node": _JSON})
+_ANSWERS = st.fixed_dictionaries({"data": _DATA | _JSON}, optional={"errors": _JSON, "extensions": _JSON}) | _JSON
+
+
+def test_whatever_shopify_answers_is_read_or_tried_later():
+    parrot = Parrot()
+    box = ShopifySandbox(lambda: START)
+
+    async def ask(url):
+        connector = ShopifyConnector(ShopifyConnector.Settings.model_validate(box.settings(url)), lambda: START, {})
+        with suppress(TryLater):
+            await connector.fetch(Ref("shopify.order_node", "1"))
+        with suppress(TryLater):
+            _ = [page async for page in connector.observe("orders", "")]
+        await connector.close()
+
+    with Served(parrot) as url:
+
+        @settings(max_examples=100, deadline=None)
+        @given(_ANSWERS)
+        def try_one(answer):
+            parrot.says = json.dumps(answer).encode()
+            asyncio.run(asyncio.wait_for(ask(url), 10))
+
+        try_one()
 
 
 @settings(max_examples=50)
