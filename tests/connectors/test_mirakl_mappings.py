@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from connectors.http import dumps
-from connectors.mirakl.actions import ACTIONS
+from connectors.http import dumps, loads
+from connectors.mirakl.actions import ACTIONS, refund_body
+from connectors.mirakl.shapes import NewLine, NewTax
+from connectors.mirakl.world import World
+from engine.facts.case import Case
+from engine.facts.derive import derive
+from engine.facts.merge import merge
 from engine.facts.outside import Event
 from engine.facts.record import Observation
+from engine.facts.refunds import payload as refund_payload
 from engine.facts.schema import Vocabulary
 from engine.facts.values import Money, Unreadable
 from engine.language.codes import read_codes_file
@@ -22,7 +30,7 @@ from engine.language.source import read_source
 from engine.language.vocabulary import read_vocabulary
 from engine.problems import Problems
 from tests.connectors.contract_mirakl import CODES, fill, order, payload
-from tests.connectors.kit import MAIN, events, run
+from tests.connectors.kit import MAIN, TestClock, events, run
 from tests.connectors.mirakl_market import Market, example, market
 
 FOLDER = MAIN / "mappings/mirakl"
@@ -166,11 +174,56 @@ def test_a_new_state_is_unreadable_and_nothing_else_suffers(mappings: dict[str, 
     assert found.fields["currency"] == "EUR"
 
 
+def test_an_amount_that_is_no_number_is_unreadable(mappings: dict[str, RecordMapping]) -> None:
+    found = mapped(mappings, "mirakl.order", {"order_id": "A", "currency_iso_code": "EUR", "total_price": "lots"})
+    assert isinstance(found.fields["total"], Unreadable)
+
+
+@given(
+    pieces=st.integers(1, 6),
+    price=st.integers(1, 9999),
+    shipping=st.integers(0, 999),
+    taxes=st.lists(st.tuples(st.integers(0, 999), st.sampled_from(["none", "proportional"])), max_size=3),
+    mode=st.sampled_from(["TAX_INCLUDED", "TAX_EXCLUDED"]),
+    order_of=st.randoms(use_true_random=False),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_however_its_units_are_refunded_one_by_one_a_line_is_paid_back_to_the_cent(
+    mappings: dict[str, RecordMapping],
+    vocabulary: Vocabulary,
+    pieces: int,
+    price: int,
+    shipping: int,
+    taxes: Any,
+    mode: str,
+    order_of: Any,
+) -> None:
+    """What the engine says a unit is due, the marketplace takes, whatever the amounts; and in the end nothing is left."""
+    cents, clock = Decimal("0.01"), TestClock()
+    market = World(clock, "USD", mode)
+    market.pending = Decimal(10**9)
+    due = tuple(NewTax(f"T{n}", str(amount * cents), rule) for n, (amount, rule) in enumerate(taxes))
+    market.add_order("A-1", NewLine("S", pieces, str(price * cents), str(shipping * cents), taxes=due))
+    numbers = list(range(1, pieces + 1))
+    order_of.shuffle(numbers)
+    for number in numbers:
+        shown = mapped(mappings, "mirakl.order", market.orders["A-1"])
+        (seen,) = derive(vocabulary, Case("A-1", (merge(None, shown),), (), NOW), (), {}).records["order"]
+        line = seen["lines"][0]
+        free = [unit for unit in line["units"] if not unit["settled"]]
+        unit = next((u for u in free if u["number"] == number), free[0])
+        body = refund_body(order(clock, "refund", refund_payload(line, [unit], reason="")), "17")
+        market.refund(loads(dumps(body)))
+    books = market.books()
+    assert sum(b.amount for b in books) == pieces * price * cents
+    assert sum(b.shipping_amount for b in books) == shipping * cents
+    assert sum(b.taxes for b in books) == sum(amount for amount, _ in taxes) * cents
+
+
 @pytest.mark.parametrize(
     ("body", "path"),
     [
         ({"order_state": "SHIPPED"}, "id"),
-        ({"order_id": "A", "currency_iso_code": "EUR", "total_price": "lots"}, "total"),
         ({"order_id": "A", "order_lines": [{"order_line_id": "L"}, {}]}, "lines[1].id"),
         ({"order_id": "A", "order_lines": {"x": 1}}, "lines"),
         (["A"], ""),
