@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 
 from engine.decide.people import NotPossible
 from engine.facts.outside import Event, Feed, Hint, Page, Ref, Refused, TryLater, Unsure
+from engine.facts.record import Observation
+from engine.facts.values import Unreadable
+from engine.language.mapping import SetAside
 from engine.run.deeds import Deed
-from tests.run.small import NOON, Client, a_sale, an_order, an_rma, client, plain, refund_rule, small_rules
+from tests.run.small import NOON, PLAIN, Client, PlainMapping, a_sale, an_order, an_rma, client, plain, refund_rule, small_rules
 
 HOUR = timedelta(hours=1)
 KEY = "refund:A-1#1"
@@ -440,6 +444,33 @@ class TestActivation:
         world = client(tmp_path / "a.db", small_rules(refund_rule(mode="shadow")))
         hear(world, an_order(), a_sale(), an_rma())
         world.service.activate(small_rules(refund_rule(), hash="h2"), {})
+        asyncio.run(world.service.step())
+        assert len(world.shop.books.refunds) == 1
+
+    def test_changed_mappings_read_again_what_was_set_aside(self, tmp_path: Path) -> None:
+        world = client(tmp_path / "a.db", small_rules(mappings={**PLAIN, "desk.rma": ()}))
+        hear(world, an_order(), a_sale(), an_rma())
+        assert world.exceptions() == ["set_aside"]
+        world.service.activate(small_rules(hash="h2"), {})
+        asyncio.run(world.service.step())
+        assert world.exceptions() == []
+        assert world.store.journal.waiting_aside() == []
+        assert len(world.shop.books.refunds) == 1
+
+    def test_changed_mappings_read_the_latest_payloads_of_open_cases_anew(self, tmp_path: Path) -> None:
+        class Vague(PlainMapping):
+            """Does not know the word `done` yet."""
+
+            def observe(self, event: Event) -> list[Observation] | SetAside:
+                found = super().observe(event)
+                assert isinstance(found, list)
+                return [replace(o, fields={**o.fields, "status": Unreadable("done")}) for o in found]
+
+        world = client(tmp_path / "a.db", small_rules(mappings={**PLAIN, "desk.rma": (Vague("desk.rma"),)}))
+        hear(world, an_order(), a_sale(), an_rma())
+        assert world.shop.books.refunds == []
+        on(world, days=2)
+        world.service.activate(small_rules(hash="h2"), {})
         asyncio.run(world.service.step())
         assert len(world.shop.books.refunds) == 1
 
