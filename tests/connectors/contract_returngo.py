@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import parse_qsl, urlsplit
 
 from connectors.returngo.connector import ReturnGoConnector
 from connectors.returngo.sandbox import ReturnGoSandbox
 from connectors.returngo.shapes import Piece
 from connectors.serving import Served
-from engine.facts.outside import Clock, Order, WebhookRequest
+from engine.facts.outside import Clock, Order
 from tests.connectors.kit import Kit, World
 
 
@@ -28,9 +27,7 @@ def world(clock: Clock) -> Iterator[World]:
         yield World(
             settings=sandbox.settings(url),
             orders={name: Order(name, f"returns.{name}", "x", (), params, 1, clock()) for name, params in orders.items()},
-            webhooks=[
-                WebhookRequest(d.body, d.headers, dict(parse_qsl(urlsplit(d.url).query)), clock()) for d in sandbox.world.drain()
-            ],
+            webhooks=[delivery.request(clock) for delivery in sandbox.world.drain()],
             faults=sandbox.faults,
             secrets=[sandbox.api_key, sandbox.webhook_token],
         )

@@ -36,9 +36,7 @@ def test_a_published_standard_webhooks_vector_verifies():
     """The example printed in the Standard Webhooks libraries."""
     body = b'{"test": 2432232314}'
     signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-    assert (
-        signatures.standard_webhooks_signature(body, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", WHSEC) == signature
-    )
+    assert signatures.standard_webhooks_signature(body, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", WHSEC) == signature
 
 
 @given(st.binary(), st.text(min_size=1), st.binary())
