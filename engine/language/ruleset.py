@@ -185,7 +185,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class DerivedFact:
-    """`facts: {rma.scanned_at: ...}`: one more field of a kind, in an order in which each can be computed from the ones before."""
+    """`facts: {rma.scanned_at: ...}`: one more field of a kind, in an order in which each is computed from the ones before."""
 
     kind: str
     name: str

@@ -1,0 +1,150 @@
+"""From what the files say to one rule set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+from engine.facts.outside import Action, Codes
+from engine.facts.schema import Vocabulary
+from engine.language.client import ClientConfig
+from engine.language.codes import mappable
+from engine.language.coherence import check_whole
+from engine.language.derived import Draft, read_draft, reading_closure, resolve
+from engine.language.fingerprint import fingerprint
+from engine.language.mapping import RecordMapping
+from engine.language.node import Node
+from engine.language.params import Params, ParamSpec, read_param, settle, unset
+from engine.language.promises import read_promise
+from engine.language.rules import Ground, Question, question_of, read_rule
+from engine.language.ruleset import DerivedFact, PromiseSpec, Rule, RuleSet
+from engine.language.scope import Scope, case_names
+from engine.language.sections import Sections
+from engine.problems import Problems
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """All that was read from files. Without a `client` it is the packs alone, as `check` looks at them."""
+
+    vocabulary: Vocabulary
+    sections: Sections
+    mappings: tuple[RecordMapping, ...]
+    codes: Codes
+    actions: Mapping[str, Action]
+    client: ClientConfig | None = None
+    client_node: Node | None = None
+
+
+def assemble(given: Ingredients, problems: Problems) -> RuleSet:
+    """The compiled rule set. It is only fit for use if `problems` holds no error."""
+    params = _params(given, problems)
+    scope = Scope(
+        params.vocabulary,
+        case_names(params.vocabulary),
+        params.types,
+        codes={name: given.codes.get(name, {}) for name in sorted(mappable(given.actions))},
+        time_zone=ZoneInfo(given.client.time_zone if given.client else "UTC"),
+    )
+    vocabulary, facts = resolve(_drafts(given, problems), scope, problems)
+    scope = replace(scope, vocabulary=vocabulary)
+    ground = Ground(scope, given.sections.precedence, given.actions, _questions(given.sections, vocabulary))
+    rules = _rules(given.sections, ground, problems)
+    promises = _promises(given.sections, ground, problems)
+    check_whole(given.sections, rules, problems)
+    return _rule_set(given, params, vocabulary, rules, facts, promises)
+
+
+def _params(given: Ingredients, problems: Problems) -> Params:
+    specs: dict[str, ParamSpec] = {}
+    for name, entry in sorted(given.sections.params.items()):
+        spec = read_param(name, entry.place, entry.node, problems)
+        if spec is not None:
+            specs[name] = spec
+    for name, spec in list(specs.items()):
+        if any(other.startswith(f"{name}.") for other in specs):
+            problems.add(spec.place, "bad-name", f'"{name}" is a group of parameters and cannot be one itself')
+            del specs[name]
+    node = None if given.client_node is None else given.client_node.get("params")
+    if node is None and given.client_node is not None:
+        unset(specs, given.client_node.place, problems)
+    return settle(specs, node, given.vocabulary, problems)
+
+
+def _drafts(given: Ingredients, problems: Problems) -> dict[str, Draft]:
+    drafts: dict[str, Draft] = {}
+    for name, entry in given.sections.facts.items():
+        draft = read_draft(name, entry.place, entry.node, given.vocabulary, problems)
+        if draft is not None:
+            drafts[name] = draft
+    return drafts
+
+
+def _questions(sections: Sections, vocabulary: Vocabulary) -> dict[str, Question]:
+    asked = {rule_id: question_of(entry.node, vocabulary) for rule_id, entry in sections.rules.items()}
+    return {rule_id: question for rule_id, question in asked.items() if question is not None}
+
+
+def _rules(sections: Sections, ground: Ground, problems: Problems) -> tuple[Rule, ...]:
+    if sections.rules and sections.precedence_place is None:
+        first = min(entry.place for entry in sections.rules.values())
+        problems.add(first, "missing-key", "no file says in which order groups win: write precedence: [hold, refund, ...]")
+    rules = (read_rule(rule_id, e.place, e.node, ground, problems) for rule_id, e in sorted(sections.rules.items()))
+    found = tuple(rule for rule in rules if rule is not None)
+    for rule in found:
+        if rule.was and rule.was in sections.rules:
+            said = f'"was" names the earlier id of a renamed rule; "{rule.was}" is still there'
+            problems.add(rule.place, "bad-name", said)
+    return found
+
+
+def _promises(sections: Sections, ground: Ground, problems: Problems) -> tuple[PromiseSpec, ...]:
+    found = (read_promise(name, e.place, e.node, ground, problems) for name, e in sorted(sections.promises.items()))
+    return tuple(promise for promise in found if promise is not None)
+
+
+def _rule_set(
+    given: Ingredients,
+    params: Params,
+    vocabulary: Vocabulary,
+    rules: tuple[Rule, ...],
+    facts: tuple[DerivedFact, ...],
+    promises: tuple[PromiseSpec, ...],
+) -> RuleSet:
+    client = given.client or ClientConfig(client="base")
+    kinds = {name: kind for name, kind in vocabulary.kinds.items() if not name.startswith("params.")}
+    cadence = {action: each.batch for action, each in sorted(client.cadence.items())}
+    by_event: dict[str, tuple[RecordMapping, ...]] = {}
+    for mapping in sorted(given.mappings, key=lambda each: (each.event, each.kind)):
+        by_event[mapping.event] = (*by_event.get(mapping.event, ()), mapping)
+    behaviour = (client.client, client.time_zone, client.mode, client.since, cadence, given.codes, params.values)
+    ordered = sorted(facts, key=lambda fact: (fact.kind, fact.name))
+    return RuleSet(
+        client=client.client,
+        hash=fingerprint(behaviour, given.sections.precedence, kinds, ordered, rules, promises, by_event),
+        vocabulary=Vocabulary(MappingProxyType(kinds)),
+        precedence=given.sections.precedence,
+        rules=rules,
+        facts=facts,
+        params=params.values,
+        actions=given.actions,
+        promises=promises,
+        codes=given.codes,
+        cadence=MappingProxyType(cadence),
+        since=client.decided_since,
+        mode=client.mode,
+        reading=_reading(rules, facts),
+        mappings=MappingProxyType(by_event),
+        time_zone=client.time_zone,
+    )
+
+
+def _reading(rules: tuple[Rule, ...], facts: tuple[DerivedFact, ...]) -> Mapping[str, tuple[Rule, ...]]:
+    closure = reading_closure(facts)
+    index: dict[str, list[Rule]] = {}
+    for rule in rules:
+        for read in rule.reads.union(*(closure.get(read, frozenset()) for read in rule.reads)):
+            index.setdefault(read, []).append(rule)
+    return MappingProxyType({read: tuple(found) for read, found in sorted(index.items())})
