@@ -131,6 +131,13 @@ class ShipBobSandbox:
             due, self.pending = self.pending, []
             return due
 
+    def again(self, delivery: Delivery) -> Delivery:
+        """A delivery tried once more: the same message, signed at this moment, as every attempt is."""
+        message, stamp = delivery.headers["webhook-id"], str(int(self.clock().timestamp()))
+        signature = standard_webhooks_signature(delivery.body, message, stamp, self.webhook_secret)
+        signed = {"webhook-timestamp": stamp, "webhook-signature": signature}
+        return Delivery(delivery.url, {**delivery.headers, **signed}, delivery.body)
+
     def _open(self, reference: str) -> ReturnOrder:
         for order in self.returns.values():
             if order.reference_id == reference and order.status not in {COMPLETED, CANCELLED}:
@@ -157,15 +164,12 @@ class ShipBobSandbox:
 
     def _deliver(self, topic: str, order: ReturnOrder) -> None:
         body = dumps(shapes.listed(order, self.channel_id))
-        message, stamp = f"msg_{next(self._messages)}", str(int(self.clock().timestamp()))
         headers = {
             "content-type": "application/json",
-            "webhook-id": message,
-            "webhook-timestamp": stamp,
-            "webhook-signature": standard_webhooks_signature(body, message, stamp, self.webhook_secret),
+            "webhook-id": f"msg_{next(self._messages)}",
             "x-webhook-topic": topic,
         }
-        self.pending.append(Delivery(self.hook_url, headers, body))
+        self.pending.append(self.again(Delivery(self.hook_url, headers, body)))
 
     def _allowed(self, request: Request) -> bool:
         return request.headers.get("authorization") == f"Bearer {self.token}"

@@ -402,6 +402,18 @@ def test_an_old_delivery_or_a_changed_one_is_rejected():
         assert no.value.status == 401
 
 
+def test_a_delivery_tried_again_later_is_the_same_message_with_a_new_signature():
+    with Warehouse() as warehouse:
+        warehouse.box.expect("RG-1-1", {"SHOE": 1})
+        [told] = warehouse.box.drain()
+        warehouse.time.pass_by(minutes=30)
+        connector = offline()
+        with pytest.raises(Rejected):
+            connector.receive(told.request(warehouse.time))
+        [hint] = connector.receive(warehouse.box.again(told).request(warehouse.time))
+        assert hint.delivery == told.headers["webhook-id"]
+
+
 def test_topics_nobody_asked_for_are_taken_and_ignored():
     assert offline().receive(signed(b"[]", "order.shipped")) == []
 
