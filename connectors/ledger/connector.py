@@ -36,7 +36,7 @@ from engine.facts.outside import (
 from engine.facts.schema import MONEY, record_of
 
 LINE = "ledger.line"
-OVERLAP = timedelta(hours=1)
+OVERLAP = timedelta(hours=1)  # a batch may take a while from its time to its file
 MENDED_BY_HAND = timedelta(minutes=15)
 _REFUND = Param(record_of("order_refund"), "A refund of the marketplace")
 
@@ -86,13 +86,13 @@ class LedgerConnector:
         self._books = Books(settings.base / settings.path)
 
     async def observe(self, feed: str, cursor: str) -> AsyncIterator[Page]:
-        """The cursor is the latest posting read."""
+        """The cursor is when the books were last read: postings carry the time of the same clock."""
         if feed not in self.feeds:
             raise ValueError(f"ledger has no feed {feed!r}")
+        began, last = self._clock(), moment_of(cursor)
         lines = await self._lines()
-        last = moment_of(cursor)
-        latest = lines[-1].posted_at.isoformat() if lines else cursor
-        yield Page(latest, self._events(line for line in lines if last is None or line.posted_at >= last - OVERLAP))
+        fresh = [line for line in lines if last is None or line.posted_at >= last - OVERLAP]
+        yield Page(began.isoformat(), self._events(fresh))
 
     def receive(self, request: WebhookRequest) -> Sequence[Event | Hint]:  # noqa: ARG002 - whatever it is
         raise Rejected(404, "the ledger is a directory, it sends nothing")
