@@ -53,9 +53,10 @@ def _group(kind: Group, node: Node, name: str, path: str, scope: Scope, problems
         problems.add(node.place, "empty-list", f'"{name}" lists no condition')
         return None
     below = path if name == "when" else f"{path}/{name}"
+    guards = _guards_beside(node) if kind == "all" else [frozenset[str]()] * len(node.elements)
     parts = [
-        _entry(element, f"{below}/{n}", _beside(node, n, scope) if kind == "all" else scope, problems)
-        for n, element in enumerate(node.elements)
+        _entry(element, f"{below}/{n}", scope.guarded(beside), problems)
+        for n, (element, beside) in enumerate(zip(node.elements, guards, strict=True))
     ]
     if any(part is None for part in parts):
         return None
@@ -75,11 +76,11 @@ def _entry(node: Node, path: str, scope: Scope, problems: Problems) -> Condition
     return _group(_GROUPS[key], inner, key, path, scope, problems)
 
 
-def _beside(node: Node, number: int, scope: Scope) -> Scope:
-    """The scope of one of several entries that must all hold: the others guard it."""
-    others = [element for n, element in enumerate(node.elements) if n != number]
-    texts = [each.text if each.kind == "scalar" else (each.get("if") or each).text for each in others]
-    return scope.guarded(frozenset[str]().union(*(guards_of(text) for text in texts if text)))
+def _guards_beside(node: Node) -> list[frozenset[str]]:
+    """For each of several entries that must all hold, the paths that exist where the others do."""
+    texts = [each.text if each.kind == "scalar" else (each.get("if") or each).text for each in node.elements]
+    own = [guards_of(text) if text else frozenset[str]() for text in texts]
+    return [frozenset[str]().union(*own[:n], *own[n + 1 :]) for n in range(len(own))]
 
 
 def _labelled(node: Node, path: str, scope: Scope, problems: Problems) -> Condition | None:

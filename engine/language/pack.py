@@ -65,6 +65,7 @@ def check(root: Path, actions: Mapping[str, Action], client: str | None = None) 
     problems = Problems()
     if client is None:
         _compile(root, None, actions, problems)
+        _check_folders(root, problems)
     for each in clients(root) if client is None else (client,):
         _compile(root, each, actions, problems)
     return problems
@@ -77,7 +78,7 @@ def _compile(root: Path, client: str | None, actions: Mapping[str, Action], prob
     packs = ["base"] if config is None else config.extends
     sections = Sections()
     for directory in (*_packs(root, packs, node, problems), *(_own(root, client) if client is not None else ())):
-        for path in yaml_files(directory, without=(_CLIENT,)):
+        for path in yaml_files(root, directory, problems, without=(_CLIENT,)):
             tree = read_file(root, path, problems)
             if tree is not None:
                 sections.add(tree, problems)
@@ -128,6 +129,15 @@ def _packs(root: Path, names: list[str], node: Node | None, problems: Problems) 
             yield root / "rules" / name
 
 
+def _check_folders(root: Path, problems: Problems) -> None:
+    """A client without its `client.yaml` would be passed over in silence."""
+    named = clients(root)
+    for path in sorted((root / "rules" / "clients").glob("*/*.yaml")):
+        folder = path.parent.relative_to(root).as_posix()
+        if path.parent.name not in named:
+            problems.add(Place(folder), "missing-client", f"this folder needs a {_CLIENT}, which says what the client extends")
+
+
 def _vocabulary(root: Path, problems: Problems) -> Vocabulary:
     node = read_file(root, root / "mappings" / _FACTS, problems)
     return Vocabulary({}) if node is None else read_vocabulary(node, problems)
@@ -150,7 +160,7 @@ def _connectors(root: Path, config: ClientConfig | None, node: Node | None, prob
 def _mappings(root: Path, used: tuple[str, ...], vocabulary: Vocabulary, problems: Problems) -> tuple[RecordMapping, ...]:
     found: list[RecordMapping] = []
     for connector in used:
-        for path in yaml_files(root / "mappings" / connector, without=(_CODES,)):
+        for path in yaml_files(root, root / "mappings" / connector, problems, without=(_CODES,)):
             node = read_file(root, path, problems)
             mapping = None if node is None else read_mapping(node, connector, vocabulary, problems)
             found.extend([mapping] if mapping is not None else [])

@@ -42,7 +42,7 @@ def secret_name(value: Any) -> str | None:
 
 def _sources(directory: Path, environment: Mapping[str, str]) -> list[Mapping[str, str | None]]:
     files = (Path.cwd() / ".env", directory / ".env")
-    return [environment, *(dotenv_values(file) for file in files if file.is_file())]
+    return [environment, *(dotenv_values(file, interpolate=False) for file in files if file.is_file())]
 
 
 def _resolve(value: Any, sources: list[Mapping[str, str | None]], place: Place, problems: Problems) -> Any:

@@ -72,8 +72,16 @@ def read_file(root: Path, path: Path, problems: Problems) -> Node | None:
     return read_source(data, name, problems)
 
 
-def yaml_files(directory: Path, without: tuple[str, ...] = ()) -> Iterator[Path]:
-    """The YAML files of a folder by name, scenarios left out."""
-    for path in sorted(directory.glob("*.yaml")):
-        if path.name not in without and not path.name.endswith(".test.yaml") and path.is_file():
+def yaml_files(root: Path, directory: Path, problems: Problems, without: tuple[str, ...] = ()) -> Iterator[Path]:
+    """The YAML files of a folder by name, scenarios left out. Files that look like some but are not read are problems."""
+    for path in sorted(directory.rglob("*.y*ml")):
+        if path.name.endswith((".test.yaml", ".test.yml")) or not path.is_file():
+            continue
+        place = Place(path.relative_to(root).as_posix())
+        if path.suffix != ".yaml":
+            problems.add(place, "not-read", "this file is not read: its name must end in .yaml")
+        elif path.parent != directory:
+            here = directory.relative_to(root).as_posix()
+            problems.add(place, "not-read", f"this file is not read: it must stand in {here} itself")
+        elif path.name not in without:
             yield path

@@ -83,6 +83,21 @@ def test_scenarios_are_no_rule_files(tmp_path: Path) -> None:
     assert str(check(project(tmp_path, files), ACTIONS)) == ""
 
 
+def test_no_file_is_passed_over_in_silence(tmp_path: Path) -> None:
+    files = {
+        "rules/base/more.yml": "rules: {}",
+        "rules/base/deeper/more.yaml": "rules: {}",
+        "mappings/shop/deeper/more.yaml": "from: x",
+        "rules/clients/new/own.yaml": "rules: {}",
+    }
+    assert str(check(project(tmp_path, files), ACTIONS)).splitlines() == [
+        "mappings/shop/deeper/more.yaml:1:1: error not-read: this file is not read: it must stand in mappings/shop itself",
+        "rules/base/deeper/more.yaml:1:1: error not-read: this file is not read: it must stand in rules/base itself",
+        "rules/base/more.yml:1:1: error not-read: this file is not read: its name must end in .yaml",
+        "rules/clients/new:1:1: error missing-client: this folder needs a client.yaml, which says what the client extends",
+    ]
+
+
 def test_every_client_is_checked_against_the_packs_it_extends(tmp_path: Path) -> None:
     files = {
         "rules/clients/other/client.yaml": "client: other\n",

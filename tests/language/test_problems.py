@@ -10,9 +10,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.language.pack import check
-from tests.language.small_world import ACTIONS, project
+from tests.language.small_world import ACTIONS, SMALL, project
 
 CASES = Path(__file__).parent / "problems"
 REWRITE = os.environ.get("INSTEP_REWRITE") == "1"
@@ -48,3 +50,29 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_files_and_lines(tmp_path:
 def test_the_expectations_tell_at_least_fifty_kinds_of_mistake_apart() -> None:
     lines = [line for path in CASES.rglob("expected.txt") for line in path.read_text().splitlines()]
     assert len({line.split(": ", 1)[1] for line in lines}) >= 50
+
+
+FILES = {path.relative_to(SMALL).as_posix(): path.read_text() for path in sorted(SMALL.rglob("*.yaml"))}
+SNIPPETS = ["{", "]", ": ", "- ", "rma", "null", "''", "\n", "  ", "1", "units", "exists(", "any: ", "{a: b}", "\x00", "é", "|"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(file=st.sampled_from(sorted(FILES)), data=st.data())
+def test_no_misprint_makes_check_raise(tmp_path_factory: pytest.TempPathFactory, file: str, data: st.DataObject) -> None:
+    text = FILES[file]
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text)))
+        gone = data.draw(st.integers(0, 12))
+        text = text[:at] + data.draw(st.sampled_from(SNIPPETS)) + text[at + gone :]
+    root = project(tmp_path_factory.mktemp("misprint"), {file: text})
+    for problem in check(root, ACTIONS):
+        assert problem.place.line >= 1
+        assert problem.message
+
+
+@settings(max_examples=50, deadline=None)
+@given(file=st.sampled_from(sorted(FILES)), raw=st.binary(max_size=60))
+def test_no_bytes_make_check_raise(tmp_path_factory: pytest.TempPathFactory, file: str, raw: bytes) -> None:
+    root = project(tmp_path_factory.mktemp("bytes"))
+    (root / file).write_bytes(raw)
+    check(root, ACTIONS)
