@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,7 +54,7 @@ def rules_reading(rule_set: RuleSet, facts: Iterable[str]) -> dict[str, Rule]:
     return found
 
 
-def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None, changes: Set[str] | None = None) -> Matches:
+def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None, changes: AbstractSet[str] | None = None) -> Matches:
     """Evaluate what may have changed; the rest is taken from `previous`. The result is what evaluating all rules gives.
 
     `changes` are the facts that changed since `previous`, where the caller has compared already.

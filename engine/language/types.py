@@ -100,3 +100,32 @@ def _named(node: Node, kinds: Container[str], problems: Problems, what: str, *, 
     valid = [*(SCALARS if scalars else ()), *(kinds if isinstance(kinds, dict | set | frozenset | tuple) else ())]
     problems.add(node.place, "unknown-type", f'{what}: there is no type "{name}"{did_you_mean(name, valid)}')
     return None
+
+
+_ARITHMETIC = {
+    **{("+", t, t): t for t in ("number", "money", "text", "duration")},
+    **{("-", t, t): t for t in ("number", "money", "duration")},
+    ("+", "timestamp", "duration"): "timestamp",
+    ("+", "duration", "timestamp"): "timestamp",
+    ("-", "timestamp", "timestamp"): "duration",
+    ("-", "timestamp", "duration"): "timestamp",
+    ("-", "date", "date"): "duration",
+    ("*", "number", "number"): "number",
+    **{("*", t, "number"): t for t in ("money", "duration")},
+    **{("*", "number", t): t for t in ("money", "duration")},
+    **{("/", t, "number"): t for t in ("number", "money", "duration")},
+    **{("/", t, t): "number" for t in ("money", "duration")},
+}
+
+
+def arithmetic(operator: str, left: Type, right: Type) -> Type | None:
+    """The type of `left operator right`, or None where it has no meaning."""
+    if NONE in (left, right):
+        return None
+    if ANY in (left, right):
+        return ANY
+    if operator == "+" and left.of is not None and right.of is not None:
+        return join(left, right)
+    names = ["text" if t.name == "enum" else t.name for t in (left, right)]
+    result = _ARITHMETIC.get((operator, *names))
+    return None if result is None else SCALARS[result]

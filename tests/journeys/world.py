@@ -115,6 +115,7 @@ class World:
         self.rmas: dict[str, dict[str, Any]] = {}
         self.parcels: dict[str, dict[str, Any]] = {}
         self.receipts: dict[str, dict[str, Any]] = {}
+        self.ledger: dict[str, dict[str, Any]] = {}
         self.sale: dict[str, Any] = {"id": "S", "order_ref": "A", "of_marketplace": True, "currency": EUR, "refunds": ()}
         self._plot()
 
@@ -151,7 +152,7 @@ class World:
             self.at(START + timedelta(hours=self.random.randint(1, within)), self._store_refunds)
         if self._chance(self.temper.cancel):
             self.at(START + timedelta(hours=self.random.randint(1, within)), self._store_cancels)
-        for hour in range(6, 24 * 14, 6):  # the poll that sees everything in the end
+        for hour in range(12, 24 * 14, 24):  # the poll that sees everything in the end
             self.at(START + timedelta(hours=hour), lambda: self.observe("order", "A", prompt=True))
 
     def _plan_rma(self, rma_id: str, when: datetime) -> None:
@@ -253,6 +254,7 @@ class World:
             "taxes": (),
             "shipping_taxes": (),
             "created_at": self.now,
+            "commission": Money((amount / 10).quantize(Decimal("0.01")), EUR),
             "commission_taxes": (),
         }
         line.refunds.append(made)
@@ -303,9 +305,8 @@ class World:
         if kind == "order":
             fields = self._order()
         else:
-            fields = dict(
-                {"rma": self.rmas, "parcel": self.parcels, "receipt": self.receipts, "sale": {"S": self.sale}}[kind][key]
-            )
+            books = {"rma": self.rmas, "parcel": self.parcels, "receipt": self.receipts, "ledger_line": self.ledger}
+            fields = dict({**books, "sale": {"S": self.sale}}[kind][key])
         links = frozenset(links_of(self.rule_set.vocabulary, kind, fields)) - {(kind, key)}
         version = self.now.isoformat(timespec="microseconds")
         return Observation(f"world.{kind}", kind, key, version, "", self.now, fields, links=links)
@@ -322,6 +323,7 @@ class World:
                 "shipping_price": Money(Decimal(), EUR),
                 "taxes": (),
                 "shipping_taxes": (),
+                "commission": Money((line.price / 10).quantize(Decimal("0.01")), EUR),
                 "debited_at": START - timedelta(days=5),
                 "shipped_at": START - timedelta(days=4),
                 "refunds": tuple(dict(r) for r in line.refunds),
@@ -344,8 +346,10 @@ class World:
 
     def _deliver(self, observation: Observation) -> None:
         key = (observation.kind, observation.key)
-        self._records[key] = merge(self._records.get(key), observation)
-        self._decide()
+        was = self._records.get(key)
+        self._records[key] = merge(was, observation)
+        if self._records[key] != was:
+            self._decide()
 
     # The engine's side: decide, look up, send.
 
@@ -409,6 +413,8 @@ class World:
                 ref = effect.params["shipment"]["receipt_ref"]
                 self.receipts[ref] = {"ref": ref, "id": f"W{ref}", "status": "awaiting", "lines": (), "created_at": self.now}
                 self.observe("receipt", ref)
+            if effect.action == "finance.post":
+                self._book(effect)
             self._decide()
             return
         line = next(one for one in self.lines if one.id == effect.params["line"])
@@ -431,6 +437,22 @@ class World:
                 self._memory = settled(self._memory, effect.key, {"refund_id": made}, self.now)
                 self.observe("order", "A")
         self._decide()
+
+    def _book(self, effect: EffectState) -> None:
+        refund = effect.params["refund"]
+        for component in ("amount", "commission"):
+            key = f"{refund['id']}/{component}"
+            sign = -1 if component == "amount" else 1
+            self.ledger[key] = {
+                "id": key,
+                "posting": effect.key,
+                "order_id": "A",
+                "refund_id": refund["id"],
+                "component": component,
+                "amount": refund[component] * sign,
+                "posted_at": self.now,
+            }
+            self.observe("ledger_line", key)
 
     def _chase(self, key: str) -> None:
         for minutes in (5, 12, 21):
