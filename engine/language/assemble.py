@@ -22,6 +22,7 @@ from engine.language.rules import Ground, Question, question_of, read_rule
 from engine.language.ruleset import DerivedFact, PromiseSpec, Rule, RuleSet
 from engine.language.scope import Scope, case_names
 from engine.language.sections import Sections
+from engine.language.unguarded import warn_unguarded
 from engine.problems import Problems
 
 
@@ -38,8 +39,8 @@ class Ingredients:
     client_node: Node | None = None
 
 
-def assemble(given: Ingredients, problems: Problems) -> RuleSet:
-    """The compiled rule set. It is only fit for use if `problems` holds no error."""
+def assemble(given: Ingredients, problems: Problems, *, warn: bool = False) -> RuleSet:
+    """The compiled rule set. It is only fit for use if `problems` holds no error. With `warn`, also what is only doubtful."""
     params = _params(given, problems)
     scope = Scope(
         params.vocabulary,
@@ -54,6 +55,8 @@ def assemble(given: Ingredients, problems: Problems) -> RuleSet:
     rules = _rules(given.sections, ground, problems)
     promises = _promises(given.sections, ground, problems)
     check_whole(given.sections, rules, problems)
+    if warn:
+        warn_unguarded(rules, facts, ground, problems)
     return _rule_set(given, params, vocabulary, rules, facts, promises)
 
 

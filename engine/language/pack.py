@@ -64,14 +64,16 @@ def check(root: Path, actions: Mapping[str, Action], client: str | None = None) 
     """All problems of all files at once: of the base pack and one client, or of every client that is there."""
     problems = Problems()
     if client is None:
-        _compile(root, None, actions, problems)
+        _compile(root, None, actions, problems, warn=True)
         _check_folders(root, problems)
     for each in clients(root) if client is None else (client,):
-        _compile(root, each, actions, problems)
+        _compile(root, each, actions, problems, warn=True)
     return problems
 
 
-def _compile(root: Path, client: str | None, actions: Mapping[str, Action], problems: Problems) -> RuleSet | None:
+def _compile(
+    root: Path, client: str | None, actions: Mapping[str, Action], problems: Problems, *, warn: bool = False
+) -> RuleSet | None:
     config, node = (None, None) if client is None else _client(root, client, problems)
     if client is not None and config is None:
         return None
@@ -95,7 +97,7 @@ def _compile(root: Path, client: str | None, actions: Mapping[str, Action], prob
         client=config,
         client_node=node,
     )
-    return assemble(given, problems)
+    return assemble(given, problems, warn=warn)
 
 
 def _client(root: Path, client: str, problems: Problems) -> tuple[ClientConfig | None, Node | None]:

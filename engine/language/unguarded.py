@@ -18,7 +18,7 @@ from engine.language.rules import Ground, scope_of
 from engine.language.ruleset import DerivedFact, Expression, Rule
 from engine.language.scope import Scope
 from engine.language.terms import Call, Choice, Comprehension, Field, Logic, Not, Term, every, path_of
-from engine.problems import Place, Problems
+from engine.problems import Problems
 
 _GUARDS = frozenset({"exists", "missing", "default", "known"})
 
@@ -29,9 +29,6 @@ class _Read:
 
     expression: Expression
     term: Term
-
-    def place(self, term: Term) -> Place:
-        return locator(self.expression.place, -_start(self.term))(term.offset)
 
 
 def warn_unguarded(rules: tuple[Rule, ...], facts: tuple[DerivedFact, ...], ground: Ground, problems: Problems) -> None:
@@ -55,7 +52,7 @@ def warn_unguarded(rules: tuple[Rule, ...], facts: tuple[DerivedFact, ...], grou
                         f'where {name} has not come this is unknown, and the forbid of "{rule.id}" binds: '
                         f"guard it, as in exists({path}) and ..."
                     )
-                    problems.add(read.place(term), "unguarded-forbid", said, "warning")
+                    problems.add(read.expression.place, "unguarded-forbid", said, "warning")
 
 
 def _read(expression: Expression, scope: Scope) -> _Read | None:
@@ -121,8 +118,3 @@ def _guards(term: Term) -> frozenset[str]:
         path = path_of(term.arguments[0])
         return frozenset() if path is None else frozenset({path})
     return frozenset()
-
-
-def _start(term: Term) -> int:
-    """Where the expression begins in its own text: its place is that of its first character."""
-    return min(part.offset for part in every(term)) * 0
