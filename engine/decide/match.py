@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from typing import Any
 from engine.decide.memory import Answer, HoldClock, Memory, RuleItem
 from engine.decide.view import Answers, View, changed
 from engine.facts.values import Rec, is_gap
+from engine.language.readers import Readers
 from engine.language.ruleset import Rule, RuleSet, Truth
 
 Matches = Mapping[str, Mapping[str, Truth]]  # rule id -> item -> True or None (unknown); what is false is left out
@@ -45,13 +46,33 @@ class Standing:
     after_unknown: bool = False
 
 
-def rules_reading(rule_set: RuleSet, facts: Iterable[str]) -> dict[str, Rule]:
-    """The rules to look at again when these facts changed, by id."""
+def rules_to_look_at(rule_set: RuleSet, view: View, facts: Iterable[str], before: Matches) -> dict[str, Rule]:
+    """The rules whose outcome these changed facts may have changed, by id."""
     found: dict[str, Rule] = {}
     for fact in facts:
-        for rule in rule_set.reading.get(fact, ()):
+        readers = rule_set.readers.get(fact)
+        if readers is None:
+            continue
+        for rule in readers.always:
             found[rule.id] = rule
+        if readers.wanting:
+            for rule in _wanting(readers, view, fact, before):
+                found[rule.id] = rule
     return found
+
+
+def _wanting(readers: Readers, view: View, fact: str, before: Matches) -> Iterator[Rule]:
+    """Those that ask for a value that is there now, or may be, and those that were not false so far."""
+    kind, _, name = fact.partition(".")
+    values = {rec.get(name) for rec in view.index.get(kind, {}).values()}
+    if any(is_gap(value) for value in values):
+        yield from readers.wanted_by.values()
+        return
+    for value in values:
+        yield from readers.wanting.get(value, ())  # type: ignore[call-overload]  # only texts are keys
+    for rule_id in before:
+        if rule_id in readers.wanted_by:
+            yield readers.wanted_by[rule_id]
 
 
 def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None, changes: AbstractSet[str] | None = None) -> Matches:
@@ -65,7 +86,7 @@ def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None, ch
     else:
         facts = set(changes) if changes is not None else changed(previous.view, view)
         facts.update(f"answer.{rule}" for rule, _ in _differing(previous.given, given))
-        again = rules_reading(rule_set, facts).values()
+        again = rules_to_look_at(rule_set, view, facts, previous.matches).values()
         matches = dict(previous.matches)
     by_item = answers_by_item(given)
     for rule in again:
@@ -104,8 +125,15 @@ def _evaluate(rule: Rule, view: View, by_item: Mapping[str, Answers]) -> dict[st
         truth = rule.when.truth(env_for(rule, None, view, by_item))
         return {} if truth is False else {"": truth}
     found: dict[str, Truth] = {}
+    env: dict[str, Any] | None = None
     for rec in view.items(rule.each):
-        truth = rule.when.truth(env_for(rule, rec, view, by_item))
+        if rec.parent is not None:
+            env = view.bound(rule.each.name, rec)
+        elif env is None:
+            env = dict(view.env)
+        env[rule.each.name] = rec
+        env["answer"] = by_item.get(rec.item, view.env["answer"])
+        truth = rule.when.truth(env)
         if truth is not False:
             found[rec.item] = truth
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.facts.outside import Action
 from engine.facts.schema import Type, Vocabulary
+from engine.language.readers import Readers, readers_of
 from engine.problems import Place
 
 if TYPE_CHECKING:
@@ -72,28 +73,24 @@ class Condition:
     parts: tuple[Condition, ...] = ()
     label: str = ""
 
-    def true(self, env: Env) -> bool:
+    def truth(self, env: Env) -> Truth:
+        """Kleene's outcome: `all` is false with one false part, `any` true with one true part, `none` the opposite of `any`."""
         if self.expression is not None:
-            return self.expression.true(env)
-        if self.kind == "all":
-            return all(p.true(env) for p in self.parts)
-        if self.kind == "any":
-            return any(p.true(env) for p in self.parts)
-        return all(p.false(env) for p in self.parts)
+            return self.expression.truth(env)
+        decisive = self.kind != "all"
+        unknown = False
+        for part in self.parts:
+            outcome = part.truth(env)
+            if outcome is decisive:
+                return self.kind == "any"
+            unknown = unknown or outcome is None
+        return None if unknown else self.kind != "any"
+
+    def true(self, env: Env) -> bool:
+        return self.truth(env) is True
 
     def false(self, env: Env) -> bool:
-        if self.expression is not None:
-            return self.expression.false(env)
-        if self.kind == "all":
-            return any(p.false(env) for p in self.parts)
-        if self.kind == "any":
-            return all(p.false(env) for p in self.parts)
-        return any(p.true(env) for p in self.parts)
-
-    def truth(self, env: Env) -> Truth:
-        if self.true(env):
-            return True
-        return False if self.false(env) else None
+        return self.truth(env) is False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +214,8 @@ class PromiseSpec:
 class RuleSet:
     """Everything of one client. `hash` is over the meaning of its files, `rules` are sorted by id, `facts` by dependency.
 
-    `reading` lists for each fact (`rma.status`, or a bare kind) the rules that read it, straight or through derived facts.
+    `reading` lists for each fact (`rma.status`, or a bare kind) the rules that read it, straight or through derived facts;
+    `readers` those that read it straight, found by value where they ask for one.
     `mappings` are those of each kind of event. Batches and days are in `time_zone`.
     """
 
@@ -237,6 +235,12 @@ class RuleSet:
     reading: Mapping[str, tuple[Rule, ...]] = field(default_factory=lambda: MappingProxyType({}))
     mappings: Mapping[str, tuple[RecordMapping, ...]] = field(default_factory=lambda: MappingProxyType({}))
     time_zone: str = "UTC"
+    readers: Mapping[str, Readers] = field(init=False, repr=False, compare=False)
+    _by_id: Mapping[str, Rule] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "readers", readers_of(self.rules))
+        object.__setattr__(self, "_by_id", MappingProxyType({rule.id: rule for rule in self.rules}))
 
     def rule(self, rule_id: str) -> Rule | None:
-        return next((r for r in self.rules if r.id == rule_id), None)
+        return self._by_id.get(rule_id)
