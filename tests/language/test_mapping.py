@@ -250,9 +250,9 @@ def test_repeated_payloads_give_the_same_observation() -> None:
 
 
 jsons = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*RMA, "id", "item", "amount"]), inner),
-    max_leaves=12,
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "item", "amount"]), inner, max_size=3),
+    max_leaves=6,
 )
 
 
@@ -263,7 +263,7 @@ def test_no_bytes_make_a_mapping_raise(raw: bytes) -> None:
 
 
 @settings(max_examples=200)
-@given(st.fixed_dictionaries({}, optional=dict.fromkeys(RMA, jsons)))
+@given(st.dictionaries(st.sampled_from(sorted(RMA)), jsons, min_size=1, max_size=2))
 def test_no_json_makes_a_mapping_raise(odd: dict[str, Any]) -> None:
     found = PORTAL.observe(event(json.dumps({**RMA, **odd}).encode()))
     assert isinstance(found, SetAside | list)

@@ -56,7 +56,7 @@ FILES = {path.relative_to(SMALL).as_posix(): path.read_text() for path in sorted
 SNIPPETS = ["{", "]", ": ", "- ", "rma", "null", "''", "\n", "  ", "1", "units", "exists(", "any: ", "{a: b}", "\x00", "é", "|"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(file=st.sampled_from(sorted(FILES)), data=st.data())
 def test_no_misprint_makes_check_raise(tmp_path_factory: pytest.TempPathFactory, file: str, data: st.DataObject) -> None:
     text = FILES[file]
