@@ -12,7 +12,7 @@ from engine.decide.memory import ExceptionState, Memory
 from engine.decide.outcomes import settled, settled_elsewhere
 from engine.decide.plan import Plan, free_claims, plan
 from engine.decide.promises import check_promises
-from engine.decide.propose import Lack, Proposal, Veto, blame, propose, vetoes
+from engine.decide.propose import Lack, Proposal, Veto, at_the_root, blame, propose, vetoes
 from engine.decide.resolve import Blocked, Conflict, resolve
 from engine.decide.view import View, view_of
 from engine.facts.case import Case
@@ -60,7 +60,7 @@ def decide(rule_set: RuleSet, case: Case, memory: Memory, now: datetime, previou
     given = answers_given(view, rule_set, memory.answers)
     matches = match(rule_set, view, given, previous)
     standing, clocks = standings(rule_set, view, given, matches, memory, now)
-    weighed = _weigh(rule_set, standing, memory, now)
+    weighed = _weigh(rule_set, view, standing, memory, now)
     return _attended(
         rule_set, case, replace(memory, clocks=clocks), now, Pass(rule_set.hash, view, given, matches), standing, weighed
     )
@@ -100,7 +100,7 @@ class _Weighed:
     lacks: tuple[Lack, ...]
 
 
-def _weigh(rule_set: RuleSet, standing: Sequence[Standing], memory: Memory, now: datetime) -> _Weighed:
+def _weigh(rule_set: RuleSet, view: View, standing: Sequence[Standing], memory: Memory, now: datetime) -> _Weighed:
     """Proposals against vetoes and claims; shadow rules count only among themselves."""
     unit_actions = frozenset(name for name, spec in rule_set.actions.items() if spec.subject == ("units",))
     lacks: list[Lack] = []
@@ -117,7 +117,8 @@ def _weigh(rule_set: RuleSet, standing: Sequence[Standing], memory: Memory, now:
     shadow = resolve([p for p in proposals if _shadow(p.standing)], [v for v in binding if _shadow(v.standing)])
     lacks.extend(_blocking_unknown(binding, live.blocked))
     planned = plan(rule_set, (*live.granted, *shadow.granted), memory, now)
-    return _Weighed(planned, tuple(binding), (*live.blocked, *shadow.blocked), live.conflicts, tuple(lacks))
+    named = tuple(replace(lack, facts=at_the_root(lack.facts, rule_set, view)) for lack in lacks)
+    return _Weighed(planned, tuple(binding), (*live.blocked, *shadow.blocked), live.conflicts, named)
 
 
 def _shadow(standing: Standing) -> bool:

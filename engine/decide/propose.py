@@ -9,8 +9,9 @@ from typing import Any
 
 from engine.decide.match import Standing
 from engine.decide.subjects import given_parameter, lineage, units_of
+from engine.decide.view import View
 from engine.facts.values import Items, Rec, is_gap
-from engine.language.ruleset import ActionUse, Expression, Forbid
+from engine.language.ruleset import ActionUse, Expression, Forbid, RuleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,29 @@ def blame(expressions: Iterable[Expression], env: Mapping[str, Any], otherwise: 
         if not finding.blame and finding.reason:
             found.setdefault(f"{otherwise}: {finding.reason}")
     return tuple(found) or (otherwise,)
+
+
+def at_the_root(facts: Iterable[str], rule_set: RuleSet, view: View) -> tuple[str, ...]:
+    """Where a derived fact is unknown, the facts for want of which it is: those somebody can supply."""
+    found: dict[str, None] = {}
+    waiting = list(facts)
+    seen: set[str] = set()
+    while waiting:
+        fact = waiting.pop(0)
+        if fact in seen:
+            continue
+        seen.add(fact)
+        item, _, name = fact.rpartition(".")
+        kind, _, key = item.partition(":")
+        derived, rec = rule_set.derived.get(f"{kind}.{name}"), view.index.get(kind, {}).get(key)
+        beneath: tuple[str, ...] = ()
+        if derived is not None and rec is not None and rec.get(name) is not None:
+            beneath = derived.expression.explain(view.bound(kind, rec)).blame
+        if beneath:
+            waiting.extend(beneath)
+        else:
+            found.setdefault(fact)
+    return tuple(found)
 
 
 def propose(standing: Standing) -> tuple[list[Proposal], list[Lack]]:

@@ -215,7 +215,7 @@ class RuleSet:
     """Everything of one client. `hash` is over the meaning of its files, `rules` are sorted by id, `facts` by dependency.
 
     `reading` lists for each fact (`rma.status`, or a bare kind) the rules that read it, straight or through derived facts;
-    `readers` those that read it straight, found by value where they ask for one.
+    `readers` those that read it straight, found by value where they ask for one. `derived` are the derived facts by name.
     `mappings` are those of each kind of event. Batches and days are in `time_zone`.
     """
 
@@ -236,10 +236,12 @@ class RuleSet:
     mappings: Mapping[str, tuple[RecordMapping, ...]] = field(default_factory=lambda: MappingProxyType({}))
     time_zone: str = "UTC"
     readers: Mapping[str, Readers] = field(init=False, repr=False, compare=False)
+    derived: Mapping[str, DerivedFact] = field(init=False, repr=False, compare=False)
     _by_id: Mapping[str, Rule] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "readers", readers_of(self.rules))
+        object.__setattr__(self, "derived", MappingProxyType({f"{f.kind}.{f.name}": f for f in self.facts}))
         object.__setattr__(self, "_by_id", MappingProxyType({rule.id: rule for rule in self.rules}))
 
     def rule(self, rule_id: str) -> Rule | None:
