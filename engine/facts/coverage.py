@@ -28,6 +28,7 @@ class Piece:
     number: int
     asked: datetime | None
     claimed: EffectState | None = None  # an effect on it that someone else settled
+    ours: bool = False  # an effect on it that we sent
     refunds: int = 0
     refunded_at: datetime | None = None
     cancelled: bool = False
@@ -122,12 +123,14 @@ def _effects_by_line(lines: Sequence[OrderLine], effects: Sequence[EffectState])
 
 def _line(rec: OrderLine, effects: Sequence[EffectState]) -> Line:
     elsewhere = {unit: e for e in reversed(effects) if e.status == "settled_elsewhere" for unit in e.units}
+    ours = {unit for e in effects if e.status in ("settled", "performing", "unsure") for unit in e.units}
     pieces = [
         Piece(
             unit,
             unit["number"],
             min((time_of(r["rma"]["requested_at"]) for r in unit["rma_units"]), default=None),
             claimed=elsewhere.get(unit.key),
+            ours=unit.key in ours,
         )
         for unit in rec["units"]
     ]
@@ -213,13 +216,15 @@ def _foreign(rec: Rec, account: Account) -> bool:
 
 def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
     """Open pieces in the order a refund of that time goes to them: first those somebody settled without our seeing the refund,
-    then those in an RMA, then the others, then those whose RMA was requested only later.
+    then those in an RMA, then the others, then those whose RMA was requested only later, and those we sent a refund for last.
     """
     when = time_of(at)
 
     def rank(piece: Piece) -> int:
         if piece.claimed is not None:
             return 0
+        if piece.ours:
+            return 4
         if piece.asked is None:
             return 2
         return 1 if at is None or piece.asked == LAST or piece.asked <= when else 3

@@ -289,3 +289,10 @@ def test_the_shop_s_tax_mode_stands_in_where_the_order_names_none() -> None:
     shop = record("seller", {"id": "1", "tax_mode": "excluded"})
     taxed = line(taxes=({"code": "V", "amount": eur(10), "rule": "proportional"},))
     assert units(facts(order(taxed, tax_mode=None), client=[shop]))["A-1#1"]["due"] == eur(60)
+
+
+def test_somebody_elses_earlier_refund_never_moves_onto_a_piece_we_paid_for() -> None:
+    """The RMA is called off after its refund: its pieces are in no RMA any more, and still ours."""
+    paid = effect("A-1#1", receipt={"refund_id": "r2"}, claims={"rma_unit:1/a": "A-1#1"})
+    world = two(refund("r1", "50", hours=-20), refund("r2", "50", hours=2))
+    assert refunded(facts(world, rma("1", piece("a"), status="cancelled"), effects=[paid])) == {"A-1#1": 1, "A-1#2": 1}
