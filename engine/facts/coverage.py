@@ -11,7 +11,7 @@ from typing import Literal
 from engine.facts.account import ZERO, Account, amount_in, moved, with_proportional
 from engine.facts.assemble import OrderLine
 from engine.facts.effects import EffectState
-from engine.facts.evidence import CANCEL, REFUND, Bound, bind
+from engine.facts.evidence import CANCEL, REFUND, SKEW, Bound, bind
 from engine.facts.fitting import fitting, paying_again, reaching
 from engine.facts.units import LAST, pieces_of, time_of
 from engine.facts.values import NONE, Items, Rec, is_gap, listed
@@ -28,7 +28,7 @@ class Piece:
     number: int
     asked: datetime | None
     claimed: EffectState | None = None  # an effect on it that someone else settled
-    ours: bool = False  # an effect on it that we sent
+    sent_at: datetime | None = None  # when we sent an effect on it that is not refused
     refunds: int = 0
     refunded_at: datetime | None = None
     cancelled: bool = False
@@ -123,14 +123,19 @@ def _effects_by_line(lines: Sequence[OrderLine], effects: Sequence[EffectState])
 
 def _line(rec: OrderLine, effects: Sequence[EffectState]) -> Line:
     elsewhere = {unit: e for e in reversed(effects) if e.status == "settled_elsewhere" for unit in e.units}
-    ours = {unit for e in effects if e.status in ("settled", "performing", "unsure") for unit in e.units}
+    sent = {
+        unit: e.sent_at or e.planned_at
+        for e in reversed(effects)
+        if e.status in ("settled", "performing", "unsure")
+        for unit in e.units
+    }
     pieces = [
         Piece(
             unit,
             unit["number"],
             min((time_of(r["rma"]["requested_at"]) for r in unit["rma_units"]), default=None),
             claimed=elsewhere.get(unit.key),
-            ours=unit.key in ours,
+            sent_at=sent.get(unit.key),
         )
         for unit in rec["units"]
     ]
@@ -216,14 +221,15 @@ def _foreign(rec: Rec, account: Account) -> bool:
 
 def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
     """Open pieces in the order a refund of that time goes to them: first those somebody settled without our seeing the refund,
-    then those in an RMA, then the others, then those whose RMA was requested only later, and those we sent a refund for last.
+    then those in an RMA, then the others, then those whose RMA was requested only later. Last come those we sent something for
+    when the refund was there already: it was looked up before sending, and found to be for another piece.
     """
     when = time_of(at)
 
     def rank(piece: Piece) -> int:
         if piece.claimed is not None:
             return 0
-        if piece.ours:
+        if piece.sent_at is not None and when < piece.sent_at - SKEW:
             return 4
         if piece.asked is None:
             return 2

@@ -179,6 +179,19 @@ def test_an_agent_and_our_own_refund_in_the_same_minute_are_two_refunds_of_one_p
     assert refunded(facts(*world, effects=[ours])) == {"A-1#1": 2}
 
 
+def test_two_refunds_in_the_same_minute_are_not_spread_over_the_other_pieces_of_the_line() -> None:
+    ours = effect("A-1#1", receipt={"refund_id": "r2"}, claims={"rma_unit:1/a": "A-1#1"})
+    world = (two(refund("r1", "50", hours=7.99), refund("r2", "50", hours=8)), rma("1", piece("a")))
+    assert refunded(facts(*world, effects=[ours])) == {"A-1#1": 2, "A-1#2": 0}
+
+
+def test_a_refund_by_hand_while_ours_is_unsure_is_for_the_piece_that_came_back() -> None:
+    unsure = effect("A-1#1", status="unsure", amount="50", shipping="2", claims={"rma_unit:1/a": "A-1#1"})
+    found = facts(two(refund("r1", "50", hours=9)), rma("1", piece("a")), effects=[unsure])
+    assert found.matches == {}
+    assert refunded(found) == {"A-1#1": 1, "A-1#2": 0}
+
+
 def test_an_agent_s_refund_is_seen_to_be_a_second_one_before_ours_shows() -> None:
     ours = effect("A-1#1", receipt={"refund_id": "r2"}, claims={"rma_unit:1/a": "A-1#1"})
     world = (order(line(refunds=(refund("r1", "50", hours=7.99),))), rma("1", piece("a")))
