@@ -14,6 +14,7 @@ from engine.cli.output import (
     console,
     errors,
     installed_actions,
+    log_to_stderr,
     misused,
     print_json,
     print_problems,
@@ -40,6 +41,7 @@ Database = Annotated[Path | None, typer.Option("--database", help="The client's 
 
 def main() -> None:
     """Entry point: faults of authors are printed with their places, not as tracebacks."""
+    log_to_stderr()
     try:
         app()
     except ProblemsFound as found:

@@ -69,7 +69,7 @@ def _wanting(readers: Readers, view: View, fact: str, before: Matches) -> Iterat
         yield from readers.wanted_by.values()
         return
     for value in values:
-        yield from readers.wanting.get(value, ())  # type: ignore[call-overload]  # only texts are keys
+        yield from readers.wanting.get(str(value), ())
     for rule_id in before:
         if rule_id in readers.wanted_by:
             yield readers.wanted_by[rule_id]
