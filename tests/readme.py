@@ -1,7 +1,7 @@
 """Runs commands as the README prints them.
 
-    python3 tests/readme.py run "Set up and run the tests"     the block that follows this sentence
-    python3 tests/readme.py list                               every command, one a line
+python3 tests/readme.py run "Set up and run the tests"     the block that follows this sentence
+python3 tests/readme.py list                               every command, one a line
 """
 
 import re

@@ -9,6 +9,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
+SHIPPED = "Ship with any carrier"
 NO_SHIPMENT = "No shipment required"
 NOT_INSPECTED: Mapping[str, Any] = {
     "isRestockable": False,
@@ -33,7 +34,7 @@ class Piece:
     tax: str = "0"
     tax_included: bool = True
     resolution: str = "RefundToPaymentMethod"
-    method: str = "Ship with any carrier"
+    method: str = SHIPPED
     reason: str = "Does not fit"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,7 +124,8 @@ def explain(
     if json:
         print_json(explanation_json(rule_set, decision))
     else:
-        console.print(explanation(rule_set, decision, every=every))
+        for line in explanation(rule_set, decision, every=every):
+            console.print(line)
 
 
 @app.command(epilog="Example: instep exceptions --database demo.sqlite")
@@ -191,7 +193,7 @@ def demo(
 
     summary: dict[str, Any] = play_demo(root, database, fast=fast, quiet=json)
     if json:
-        print_json(summary)
+        typer.echo(dumps(summary, sort_keys=True))
     if summary["refunded_twice"] or summary["deadlines_missed"]:
         errors.print(Text("The demo found a broken promise; that is a fault of instep.", style="red"))
         raise typer.Exit(FOUND)

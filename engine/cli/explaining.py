@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from engine.decide.decision import Decision
 from engine.decide.document import decision_to_json
 from engine.decide.resolve import Blocked
-from engine.decide.trace import Because, Entry, trace
+from engine.decide.trace import Because, Entry, Outcome, trace
 from engine.facts.effects import EffectState
 from engine.facts.values import Money, Rec
 from engine.language.ruleset import RuleSet
@@ -26,26 +24,30 @@ STATUS_STYLE = {
     "unsure": "yellow",
     "performing": "yellow",
 }
+TOLD = {
+    "order": ("state",),
+    "sale": ("financial_status",),
+    "rma": ("status", "scanned_at", "refund_due"),
+    "parcel": ("status", "first_scan_at"),
+    "receipt": ("status",),
+    "market_return": ("state",),
+}
 
 
-def explanation(rule_set: RuleSet, decision: Decision, *, every: bool) -> RenderableType:
-    """The whole story of a case as it stands. `every` also lists rules with nothing to look at."""
+def explanation(rule_set: RuleSet, decision: Decision, *, every: bool) -> Iterator[Text]:
+    """The whole story of a case as it stands, line by line. `every` also lists rules with nothing to look at."""
     entries = trace(rule_set, decision)
-    parts: list[RenderableType] = [_heading(decision), *_facts(decision)]
-    parts += _section("Sent and to be sent", list(_effects(decision)), "Nothing has been asked for.")
-    parts += _section("For people", list(_exceptions(decision)), "Nobody has to look at this case.")
-    parts += _section("Held", [_entry(e) for e in entries if e.outcome == "held"], "No rule holds.")
-    waiting = [_entry(e) for e in entries if e.outcome == "waiting"]
-    if waiting:
-        parts += _section("Waiting for time", waiting, "")
-    unknown = [_entry(e) for e in entries if e.outcome == "unknown"]
-    if unknown:
-        parts += _section("Cannot be decided", unknown, "")
-    parts += _section("Why not", [_entry(e) for e in entries if e.outcome == "did not hold"], "Every rule holds.")
+    yield _heading(decision)
+    yield from _facts(decision)
+    yield from _section("Sent and to be sent", _effects(decision), "Nothing has been asked for.")
+    yield from _section("For people", _exceptions(decision), "Nobody has to look at this case.")
+    yield from _section("Held", _told(entries, "held"), "No rule holds.")
+    yield from _section("Waiting for time", _told(entries, "waiting"))
+    yield from _section("Cannot be decided", _told(entries, "unknown"))
+    yield from _section("Why not", _told(entries, "did not hold"), "Every rule holds.")
     quiet = [e.rule for e in entries if e.outcome in {"no items", "off"}]
     if every and quiet:
-        parts += _section("Nothing to look at", [Text(", ".join(quiet), style="dim")], "")
-    return Group(*parts)
+        yield from _section("Nothing to look at", [Text(", ".join(quiet), style="dim")])
 
 
 def explanation_json(rule_set: RuleSet, decision: Decision) -> dict[str, Any]:
@@ -59,20 +61,13 @@ def _heading(decision: Decision) -> Text:
     )
 
 
-def _facts(decision: Decision) -> Iterator[RenderableType]:
-    told = {
-        "order": ("state",),
-        "sale": ("financial_status",),
-        "rma": ("status", "scanned_at", "refund_due"),
-        "parcel": ("status", "first_scan_at"),
-    }
-    told |= {"receipt": ("status",), "market_return": ("state",)}
-    for kind, names in told.items():
+def _facts(decision: Decision) -> Iterator[Text]:
+    for kind, names in TOLD.items():
         for rec in decision.view.facts.records.get(kind, ()):
             known = [f"{name.replace('_', ' ')} {show(rec[name])}" for name in names if rec.get(name) is not None]
-            yield Padding(Text(f"{kind.replace('_', ' ')} {rec.key}: {', '.join(known) or 'nothing known yet'}"), (0, 0, 0, 2))
+            yield _in(1, Text(f"{kind.replace('_', ' ')} {rec.key}: {', '.join(known) or 'nothing known yet'}"))
     for unit in decision.view.facts.records.get("unit", ()):
-        yield Padding(Text(f"unit {unit.key}: {unit['sku']}, {_unit_state(unit)}"), (0, 0, 0, 2))
+        yield _in(1, Text(f"unit {unit.key}: {unit['sku']}, {_unit_state(unit)}"))
 
 
 def _unit_state(unit: Rec) -> str:
@@ -84,62 +79,65 @@ def _unit_state(unit: Rec) -> str:
     return f"{left}, but it is unclear what earlier refunds cover" if unit["coverage"] == "unclear" else left
 
 
-def _section(title: str, lines: Sequence[RenderableType], empty: str) -> list[RenderableType]:
-    body = list(lines) or [Text(empty, style="dim")]
-    return [Text(), Text(title, style="bold"), *(Padding(line, (0, 0, 0, 2)) for line in body)]
+def _section(title: str, lines: Iterable[Text], empty: str = "") -> Iterator[Text]:
+    body = list(lines) or ([Text(empty, style="dim")] if empty else [])
+    if body:
+        yield Text()
+        yield Text(title, style="bold")
+        yield from (_in(1, line) for line in body)
 
 
-def _effects(decision: Decision) -> Iterator[RenderableType]:
+def _in(depth: int, line: Text) -> Text:
+    return Text("  " * depth).append_text(line)
+
+
+def _told(entries: Sequence[Entry], outcome: Outcome) -> Iterator[Text]:
+    for entry in entries:
+        if entry.outcome == outcome:
+            yield from _entry(entry)
+
+
+def _effects(decision: Decision) -> Iterator[Text]:
     for effect in decision.memory.effects:
         yield _effect(effect)
+        if effect.reason or effect.detail:
+            said = ": ".join(t for t in (effect.reason, effect.detail) if t)
+            yield _in(1, Text(said, style="red" if effect.status == "refused" else "dim"))
 
 
 def _effect(effect: EffectState) -> Text:
     amount = effect.params.get("amount")
-    when = effect.settled_at or effect.sent_at or effect.planned_at
-    line = Text.assemble(
+    reference = effect.receipt.get("refund_id") or effect.receipt.get("reference")
+    return Text.assemble(
         (f"{effect.status.replace('_', ' '):<17}", STATUS_STYLE.get(effect.status, "")),
         f" {effect.action} {effect.subject}",
         f" {amount}" if isinstance(amount, Money) else "",
-        f"  {show(when)}",
+        f"  {show(effect.settled_at or effect.sent_at or effect.planned_at)}",
         (f"  by {effect.rule} for {effect.item or 'the case'}", "dim"),
+        (f"  receipt {reference}" if reference else "", "dim"),
     )
-    reference = effect.receipt.get("refund_id") or effect.receipt.get("reference")
-    if reference:
-        line.append(f"  receipt {reference}", "dim")
-    if effect.reason or effect.detail:
-        line.append(
-            f"\n{'':18}{': '.join(t for t in (effect.reason, effect.detail) if t)}",
-            "red" if effect.status == "refused" else "dim",
-        )
-    return line
 
 
-def _exceptions(decision: Decision) -> Iterator[RenderableType]:
+def _exceptions(decision: Decision) -> Iterator[Text]:
     for one in decision.exceptions:
         until = f" until {show(one.until)}" if one.until else ""
-        head = Text.assemble(
-            (f"{one.severity} ", "red"),
-            (one.title, "bold"),
-            (f"  {one.owner}, {one.state}{until} since {show(one.opened_at)}", "dim"),
-        )
-        yield head
+        state = f"  {one.owner}, {one.state}{until} since {show(one.opened_at)}"
+        yield Text.assemble((f"{one.severity} ", "red"), (one.title, "bold"), (state, "dim"))
         if one.runbook:
-            yield Padding(Text(one.runbook), (0, 0, 0, 2))
+            yield _in(1, Text(one.runbook))
         for name, meaning in one.answers.items():
-            yield Padding(Text.assemble("answer ", (name, "bold"), f": {meaning}"), (0, 0, 0, 2))
+            yield _in(1, Text.assemble("answer ", (name, "bold"), f": {meaning}"))
 
 
-def _entry(entry: Entry) -> RenderableType:
+def _entry(entry: Entry) -> Iterator[Text]:
     head = Text.assemble((entry.rule, "bold"), f" {entry.item}" if entry.item else "", (f"  {entry.place}", "dim"))
     if entry.until is not None:
         head.append(f"  until {show(entry.until)}", "cyan")
-    lines: list[RenderableType] = [head]
-    lines += [Padding(_because(b), (0, 0, 0, 2)) for b in entry.because]
-    lines += [Padding(_blocked(b), (0, 0, 0, 2)) for b in entry.blocked]
+    yield head
+    yield from (_in(1, _because(b)) for b in entry.because)
+    yield from (_in(1, _blocked(b)) for b in entry.blocked)
     if entry.planned or entry.done:
-        lines.append(Padding(Text("; ".join((*entry.planned, *entry.done)), style="dim"), (0, 0, 0, 2)))
-    return Group(*lines)
+        yield _in(1, Text("; ".join((*entry.planned, *entry.done)), style="dim"))
 
 
 def _because(because: Because) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -38,7 +39,9 @@ def log_to_stderr() -> None:
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(dumps(value) + "\n")
+    """One line for programs; indented on a terminal, where people read it."""
+    text = dumps(value)
+    sys.stdout.write((json.dumps(json.loads(text), indent=2, ensure_ascii=False) if sys.stdout.isatty() else text) + "\n")
 
 
 def print_problems(problems: Problems) -> None:

@@ -9,16 +9,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from connectors.deliveries import Delivery
 from connectors.easypost.sandbox import EasyPostSandbox
 from connectors.ledger.sandbox import LedgerSandbox
 from connectors.mirakl.sandbox import MiraklSandbox
 from connectors.mirakl.shapes import NewLine, NewTax
 from connectors.returngo.sandbox import ReturnGoSandbox
-from connectors.returngo.shapes import NO_SHIPMENT, Piece
+from connectors.returngo.shapes import NO_SHIPMENT, SHIPPED, Piece
 from connectors.serving import Served
 from connectors.shipbob.sandbox import ShipBobSandbox
 from connectors.shopify.sandbox import ShopifySandbox
-from engine.demo.story import CATALOGUE, Back, Deed, Item
+from engine.demo.story import CATALOGUE, UNKNOWN_TO_WAREHOUSE, Back, Deed, Item
 from engine.facts.outside import Clock
 
 COMMISSION, VAT = Decimal("0.12"), Decimal("0.20")
@@ -54,7 +55,8 @@ class Outside:
         self.returns = ReturnGoSandbox(clock, currency="EUR")
         self.store = ShopifySandbox(clock)
         self.carrier = EasyPostSandbox(clock)
-        self.warehouse = ShipBobSandbox(clock, inventory={sku: n for n, sku in enumerate(sorted(CATALOGUE), 501)})
+        articles = sorted(CATALOGUE.keys() - UNKNOWN_TO_WAREHOUSE)
+        self.warehouse = ShipBobSandbox(clock, inventory={sku: number for number, sku in enumerate(articles, 501)})
         self.books = LedgerSandbox(books)
         self.sold: dict[str, Sold] = {}
         self.market.world.pending = self.market.world.payable = Decimal("5000.00")
@@ -87,6 +89,13 @@ class Outside:
         plain = {"content-type": "application/json"}  # ReturnGO signs nothing: what proves it is in its URL
         return found + [Post("returngo", plain, t.url.partition("?")[2], t.body) for t in self.returns.world.drain()]
 
+    def signed_now(self, post: Post) -> Post:
+        """The same webhook as its sender sends it at this moment: ShipBob signs the time of each attempt."""
+        if post.connector != "shipbob":
+            return post
+        again = self.warehouse.again(Delivery("", post.headers, post.body))
+        return Post(post.connector, again.headers, post.query, again.body)
+
     def do(self, deed: Deed) -> None:
         """One deed of the story. `person` and `retry` are done to us, not here."""
         getattr(self, f"_{deed.what}")(deed.order, **deed.about)
@@ -102,6 +111,10 @@ class Outside:
         articles = [(item.sku, item.quantity, CATALOGUE[item.sku]) for item in items]
         store_id = self.store.create_order(articles, order_ref=order if linked else "")
         self.sold[order] = Sold(store_id, self.store.orders[store_id].name, items)
+
+    def _link(self, order: str) -> None:
+        """The store's order is told apart from the shop's own at last."""
+        self.store.annotate(self.sold[order].store_id, "mirakl_order_id", order)
 
     def _ship(self, order: str) -> None:
         self.market.world.ship(order)
@@ -152,10 +165,16 @@ class Outside:
         sold = self.sold[order]
         lines = {line.sku: str(line.id) for line in self.store.orders[sold.store_id].lines}
         asked = [
-            Piece(lines.get(piece.sku, "0"), piece.sku, CATALOGUE[piece.sku], resolution=piece.resolution, reason=piece.reason,
-                  **({"method": NO_SHIPMENT} if piece.keep else {}))
+            Piece(
+                lines.get(piece.sku, "0"),
+                piece.sku,
+                CATALOGUE[piece.sku],
+                resolution=piece.resolution,
+                reason=piece.reason,
+                method=NO_SHIPMENT if piece.keep else SHIPPED,
+            )
             for piece in pieces
-        ]  # fmt: skip
+        ]
         rma = self.returns.world.create_rma(sold.store_id, sold.name, asked, parcels=parcels, out_of_policy=out_of_policy)
         sold.rmas.append(rma)
 

@@ -39,6 +39,7 @@ from engine.store.sqlite.store import SqliteStore
 CLIENT = "demo"
 MORNING = datetime(2026, 11, 3, 6, tzinfo=UTC)  # a Tuesday
 HOURS = 30
+MARK = timedelta(minutes=15)
 SECONDS_PER_DAY = 90.0  # of real time, when nobody is in a hurry
 LATE, TWICE = 0.1, 0.15  # of deliveries: come late, and so after younger ones; come again
 Emit = Callable[[DemoLine], None]
@@ -47,7 +48,8 @@ Emit = Callable[[DemoLine], None]
 def play(*, fast: bool, root: Path | None, database: Path, emit: Emit) -> Summary:
     """Plays the demo and leaves its store at `database`, with the books beside it.
 
-    `root` holds `rules/` and `mappings/`; without it those of the working directory are used, or the shipped ones. Without `fast` it is slow enough to read along.
+    `root` holds `rules/` and `mappings/`; without it those of the working directory are used, or the shipped ones. Without
+    `fast` it is slow enough to read along.
     Raises FileExistsError where the database is there already.
     """
     if database.exists():
@@ -145,17 +147,18 @@ class _Day:
         self.teller = Teller(self.service)
 
     async def play(self, until: datetime) -> None:
+        """Deeds happen at their own time; the service is stepped at every mark of the day at which anything is due."""
         while True:
             due = await self._settle()
-            following = [instant for instant in (due, *self._next()) if instant is not None]
-            ahead = min(following, default=until)
-            if ahead > until:
+            ahead = _mark_after(min(instant for instant in (due, *self._next(), until) if instant is not None))
+            if self.clock() >= until:
                 break
-            await asyncio.sleep(max((ahead - self.clock()).total_seconds(), 0.0) * self.pace)
-            self.clock.move(max(ahead, self.clock()))
-            while self.deeds and MORNING + self.deeds[0].at <= self.clock():
-                self._do(self.deeds.popleft())
-        self.clock.move(until)
+            await asyncio.sleep((ahead - self.clock()).total_seconds() * self.pace)
+            while self.deeds and MORNING + self.deeds[0].at <= ahead:
+                deed = self.deeds.popleft()
+                self.clock.move(max(MORNING + deed.at, self.clock()))
+                self._do(deed)
+            self.clock.move(ahead)
 
     async def _settle(self) -> datetime | None:
         """Deliveries and steps until all is quiet at this moment."""
@@ -183,7 +186,7 @@ class _Day:
     async def _deliver(self) -> int:
         delivered = 0
         while self._post and self._post[0][0] <= self.clock():
-            post = heapq.heappop(self._post)[2]
+            post = self.outside.signed_now(heapq.heappop(self._post)[2])
             await asyncio.to_thread(_posted, f"{self.url}/{post.connector}?{post.query}", post)
             delivered += 1
         return delivered
@@ -222,6 +225,12 @@ class _Day:
         for key in refused:
             self.service.deed(PersonsDeed("person.retry", case.name, key, "the story"))
         return None
+
+
+def _mark_after(instant: datetime) -> datetime:
+    """The first mark of the day that is not before it."""
+    marks = -((MORNING - instant) // MARK)
+    return MORNING + max(marks, 0) * MARK
 
 
 def _posted(url: str, post: Post) -> None:

@@ -20,7 +20,9 @@ CATALOGUE: Mapping[str, str] = {
     "SOCKS-3": "12.50",
     "LOAFER-41": "119.00",
     "CLOG-39": "54.00",
+    "WELLIES-41": "32.50",
 }
+UNKNOWN_TO_WAREHOUSE = frozenset({"WELLIES-41"})  # a new article nobody has entered there
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +111,11 @@ def story(seed: int = 7) -> list[Deed]:
 
 def _ordinary(draw: Random) -> Iterator[Tale]:
     """Returns as most of them are: asked for, sent, found in order, refunded."""
-    articles = sorted(CATALOGUE)
+    articles = sorted(CATALOGUE.keys() - UNKNOWN_TO_WAREHOUSE)
     for number in range(1, 11):
         sku, start = draw.choice(articles), draw.uniform(-10, 4)
         tale = Tale(f"M-{1000 + number}").sold(Item(sku, taxed=number % 3 == 0), days=draw.uniform(4, 12))
-        scanned = max(start + draw.uniform(1, 3), 0.5)
+        scanned = max(start + draw.uniform(1, 3), draw.uniform(0.2, 2.5))
         arrived = scanned + draw.uniform(2, 5)
         yield tale.asked(start, Back(sku)).travels(scanned, arrived).inspected(arrived + draw.uniform(1, 3))
 
@@ -185,7 +187,10 @@ def _cancelled() -> Iterator[Tale]:
     no = Tale("M-1305").sold(Item("CLOG-39")).asked(-2, Back("CLOG-39")).then(1, "reject", "staff reject the return after all")
     yield no.then(2, "scan", "the rejected clogs are on their way all the same", parcel=0, rma=0)
     lost = Tale("M-1306").then(-30, "sell", items=(Item("SNEAKER-42"),), linked=False)
-    yield lost.asked(-1, Back("SNEAKER-42")).then(3, "scan", "a parcel of an order nobody can find", parcel=0, rma=0)
+    lost.asked(-1, Back("SNEAKER-42")).then(3, "scan", "carrier scans a parcel of an order nobody can find", parcel=0, rma=0)
+    new = Tale("M-1307").sold(Item("WELLIES-41")).asked(-1, Back("WELLIES-41")).travels(2, 7)
+    yield new.then(9, "refund_in_store", "an agent refunds the wellies at the desk", pieces=(("WELLIES-41", 1),))
+    yield lost.then(8, "link", "somebody writes the marketplace's number on the store's order")
 
 
 def _refused() -> Iterator[Tale]:

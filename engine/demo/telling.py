@@ -51,7 +51,7 @@ class Teller:
     _effects: dict[tuple[int, str], str] = field(default_factory=dict)
     _open: dict[int, str] = field(default_factory=dict)
     _held: set[tuple[int, str, str]] = field(default_factory=set)
-    _versions: dict[int, int] = field(default_factory=dict)
+    _decisions: dict[int, int] = field(default_factory=dict)
 
     def news(self) -> Iterator[DemoLine]:
         now = self.service.clock()
@@ -60,7 +60,7 @@ class Teller:
         yield from self._about_exceptions(now)
 
     def _about_effects(self, now: datetime) -> Iterator[DemoLine]:
-        for row in self.service.store.outbox.listed(EVERY_STATUS, MOST):
+        for row in sorted(self.service.store.outbox.listed(EVERY_STATUS, MOST), key=lambda r: r.id):
             at = row.case_id, row.entry.key
             was, status = self._effects.get(at), row.entry.status
             self._effects[at] = status
@@ -71,11 +71,11 @@ class Teller:
 
     def _about_vetoes(self, now: datetime) -> Iterator[DemoLine]:
         for case in self.service.store.cases.listed(only_open=False, limit=MOST):
-            if self._versions.get(case.id) == case.version:
-                continue
-            self._versions[case.id] = case.version
             decision = self.service.store.cases.last_decision(case.id)
-            for blocked in loads(decision.trace)["blocked"] if decision is not None else ():
+            if decision is None or self._decisions.get(case.id) == decision.id:
+                continue
+            self._decisions[case.id] = decision.id
+            for blocked in loads(decision.trace)["blocked"]:
                 if blocked["action"] != "marketplace.refund" or blocked["why"] not in {"veto", "partial"}:
                     continue
                 at = case.id, blocked["by"], blocked["because"]

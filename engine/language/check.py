@@ -143,7 +143,9 @@ class Checker:
         self.constant = False
         if node.attr not in declared:
             what = "parameter" if group == "params" else "rule with answers"
-            self.report(at, f"unknown-{group.rstrip('s')}", f'there is no {what} "{node.attr}"{did_you_mean(node.attr, declared)}')
+            self.report(
+                at, f"unknown-{group.rstrip('s')}", f'there is no {what} "{node.attr}"{did_you_mean(node.attr, declared)}'
+            )
             return None
         if group == "answer":
             self.reads.add(f"answer.{node.attr}")
@@ -282,6 +284,11 @@ class Checker:
         self.report(term.offset, "type-mismatch", f"{_named(term)} has no order")
         return False
 
+    def _all_comparable(self, item: Term, container: ListOf) -> bool:
+        """The faults of every element are reported, not just those of the first."""
+        found = [self._comparable(item, part) for part in container.terms]
+        return all(found)
+
     def _is_member(self, item: Term, container: Term) -> bool:
         if container.type == ANY:
             return True
@@ -291,7 +298,7 @@ class Checker:
             self.report(container.offset, "type-mismatch", f"`in` needs a list, not {_named(container)}{hint}")
             return False
         if isinstance(container, ListOf):
-            return all([self._comparable(item, part) for part in container.terms])
+            return self._all_comparable(item, container)
         if element == NONE or comparable(item.type, element):
             return True
         if element.name == "enum" and isinstance(item, Literal) and isinstance(item.value, str):

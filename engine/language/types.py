@@ -126,6 +126,6 @@ def arithmetic(operator: str, left: Type, right: Type) -> Type | None:
         return ANY
     if operator == "+" and left.of is not None and right.of is not None:
         return join(left, right)
-    names = ["text" if t.name == "enum" else t.name for t in (left, right)]
-    result = _ARITHMETIC.get((operator, *names))
+    of_left, of_right = ("text" if t.name == "enum" else t.name for t in (left, right))
+    result = _ARITHMETIC.get((operator, of_left, of_right))
     return None if result is None else SCALARS[result]

@@ -25,6 +25,7 @@ from engine.run.clock import Clock
 from engine.run.fetching import Asking
 from engine.run.intake import Intake
 from engine.run.lines import lines_of
+from engine.run.logs import where
 from engine.run.waits import MOST_SENDS, Patience, next_look
 from engine.run.worker import Worker
 from engine.store.base import EffectRow, Store
@@ -113,6 +114,12 @@ class Dispatch:
         busy = {line for e in effects if e.key != effect.key and e.status in {"performing", "unsure"} for line in lines_of(e)}
         return not busy.isdisjoint(lines_of(effect))
 
+    def _put_off_if_due(self, due: Due, now: datetime) -> None:
+        """Asked for otherwise now than when it was looked up: it is looked up again, but never in a tight circle."""
+        row = next((r for r in self._store.outbox.of_case(due.case_id) if r.entry.key == due.key), None)
+        if row is not None and row.entry.status == "planned" and row.entry.due_at is not None and row.entry.due_at <= now:
+            self._put_off(due.case_id, due.key)
+
     def _put_off(self, case_id: int, key: str) -> None:
         self._store.outbox.reschedule(case_id, key, self._clock() + BLOCKED_WAIT)
 
@@ -143,8 +150,8 @@ class Dispatch:
         except TryLater as no:
             self._log.warning("look_up_put_off", connector=connector.name, fault=no.reason)
             return {}
-        except Exception:
-            self._log.exception("look_up_failed", connector=connector.name)
+        except Exception as fault:
+            self._log.error("look_up_failed", connector=connector.name, **where(fault))
             return {}
         self._points("looked_up")
         self._intake.journal(_distinct([event for answer in answers for event in answer.events]))
@@ -181,7 +188,7 @@ class Dispatch:
         except Unsure as no:
             self._unsure(due, str(no) or "no answer", now)
         except Exception as fault:
-            self._log.exception("perform_failed", connector=connector.name, key=due.key)
+            self._log.error("perform_failed", connector=connector.name, key=due.key, **where(fault))
             self._unsure(due, f"{type(fault).__name__}: {fault}", now)
         else:
             self._points("performed")
@@ -217,6 +224,8 @@ class Dispatch:
                 self._put_off(due.case_id, due.key)
                 return None
             self._worker.decide(due.case_id, after=begin)
+            if not begun:
+                self._put_off_if_due(due, now)
         return Due(due.case_id, begun[0]).order() if begun else None
 
     def _settle(self, connector: Connector, due: Due, receipt: Receipt) -> None:

@@ -10,6 +10,7 @@ import structlog
 from engine.facts.outside import Connector, Ref, TryLater
 from engine.run.budget import Budget
 from engine.run.clock import Clock
+from engine.run.logs import where
 from engine.store.base import FetchRow, Node, Store
 
 LINK = "link"
@@ -79,7 +80,7 @@ class Fetcher:
             self._store.rounds.fetch_later(row.id, now + max(wait, timedelta(seconds=1)), no.reason)
             return
         except Exception as fault:
-            self._log.exception("fetch_failed", connector=row.connector, kind=row.ref.kind)
+            self._log.error("fetch_failed", connector=row.connector, kind=row.ref.kind, **where(fault))
             self._give_back(row, f"{type(fault).__name__}: {fault}")
             return
         if not events:
@@ -87,7 +88,7 @@ class Fetcher:
             return
         with self._store.transaction():
             self._store.journal.append(events, self._clock())
-            self._store.rounds.fetched(row.id)
+            self._store.rounds.fetched(row)
 
     def _give_back(self, row: FetchRow, fault: str) -> None:
         """A link may lead to what comes later, so it is tried again for a while; anything else that is gone is gone."""

@@ -18,6 +18,7 @@ from engine.run.clock import Clock
 from engine.run.deeds import PERSON, Deed
 from engine.run.fetching import Asking
 from engine.run.linking import Linking
+from engine.run.logs import where
 from engine.run.worker import Worker
 from engine.store.base import ExceptionEntry, Journalled, RecordRow, Store
 from engine.store.stamps import stamp
@@ -45,19 +46,23 @@ class Intake:
                 self._store.rounds.ask(hint.connector, hint.ref, now, "hint")
             return len(self._store.journal.append(events, now))
 
-    def take_in(self) -> bool:
-        """Everything that waits in the journal. True if there was anything."""
-        found = False
-        while batch := self._store.journal.after(self._store.journal.position(), BATCH):
-            found = True
-            with self._store.transaction():
-                touched: dict[int, None] = {}
-                for entry in batch:
-                    for case_id in self._take(entry):
-                        touched[case_id] = None
-                self._store.journal.move_to(batch[-1].seq)
-                self._worker.decide_all(touched)
-        return found
+    def take_in(self) -> None:
+        """Everything that waits in the journal."""
+        while self.take_some():
+            pass
+
+    def take_some(self) -> bool:
+        """The next few events that wait in the journal. False if there are none."""
+        batch = self._store.journal.after(self._store.journal.position(), BATCH)
+        if not batch:
+            return False
+        with self._store.transaction():
+            touched: dict[int, None] = {}
+            for entry in batch:
+                touched |= dict.fromkeys(sorted(self._take(entry)))
+            self._store.journal.move_to(batch[-1].seq)
+            self._worker.decide_all(touched)
+        return True
 
     def take_again(self, seqs: Iterable[int]) -> None:
         """Maps these events anew, as after a change of mappings, and decides what that changes."""
@@ -66,7 +71,7 @@ class Intake:
             for seq in sorted(set(seqs)):
                 entry = self._store.journal.one(seq)
                 if entry is not None and entry.event.connector != PERSON:
-                    touched |= dict.fromkeys(self._take(entry))
+                    touched |= dict.fromkeys(sorted(self._take(entry)))
             self._worker.decide_all(touched)
 
     def _take(self, entry: Journalled) -> set[int]:
@@ -76,10 +81,10 @@ class Intake:
                 self._store.journal.no_longer_aside(entry.seq, self._clock())
                 return self._deed(entry) if entry.event.connector == PERSON else self._observations(entry)
         except _CannotTake as no:
-            self._set_aside(entry, no.reason, no.place)
+            self._set_aside(entry, no.reason, "", "")
         except Exception as fault:
-            self._log.exception("event_failed", seq=entry.seq, kind=entry.event.kind)
-            self._set_aside(entry, f"fault: {type(fault).__name__}: {fault}", "")
+            self._log.error("event_failed", seq=entry.seq, kind=entry.event.kind, **where(fault))
+            self._set_aside(entry, f"fault: {type(fault).__name__}: {fault}", "", type(fault).__name__)
         return set()
 
     def _observations(self, entry: Journalled) -> set[int]:
@@ -88,7 +93,7 @@ class Intake:
         for observation in observed:
             touched |= self._observe(observation, entry.seq)
         for no in aside:
-            self._set_aside(entry, f"{no.path}: {no.reason}" if no.path else no.reason, str(no.place))
+            self._set_aside(entry, f"{no.path}: {no.reason}" if no.path else no.reason, str(no.place), no.path)
         return touched
 
     def _observe(self, observation: Observation, seq: int) -> set[int]:
@@ -134,7 +139,7 @@ class Intake:
             case_id = case_of_deed(self._store, deed)
             self._worker.decide(case_id, before=lambda memory: deed.done_to(memory, entry.event.observed_at))
         except NotPossible as no:
-            raise _CannotTake(str(no), "") from None
+            raise _CannotTake(str(no)) from None
         return set()
 
     def _correct(self, deed: Deed, entry: Journalled) -> set[int]:
@@ -147,18 +152,20 @@ class Intake:
         version = stamp(at)
         return self._observe(Observation(f"{CORRECTION}{field}", kind, key, version, deed.by, at, fields), entry.seq)
 
-    def _set_aside(self, entry: Journalled, reason: str, place: str) -> None:
+    def _set_aside(self, entry: Journalled, reason: str, place: str, path: str) -> None:
+        """Kept whole. A person is told once per kind, place and field, not once per payload."""
         now = self._clock()
         self._log.warning("event_set_aside", seq=entry.seq, kind=entry.event.kind, reason=reason, place=place)
         self._store.journal.set_aside(entry.seq, reason, place, now)
-        self._store.exceptions.raise_one(None, _aside_entry(entry.event.kind, reason, place, now))
+        self._store.exceptions.raise_one(
+            None, _aside_entry(f"{entry.event.kind}:{place}:{path}", entry.event.kind, reason, place, now)
+        )
 
 
 class _CannotTake(Exception):  # noqa: N818 - a verdict, with the reason a person reads
-    def __init__(self, reason: str, place: str) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.place = place
 
 
 def case_of_deed(store: Store, deed: Deed) -> int:
@@ -194,15 +201,15 @@ def _changed(before: RecordState | None, after: RecordState) -> set[str]:
     return changed | ({"seen_at"} if before.seen_at != after.seen_at else set())
 
 
-def _aside_entry(kind: str, reason: str, place: str, now: datetime) -> ExceptionEntry:
+def _aside_entry(about: str, kind: str, reason: str, place: str, now: datetime) -> ExceptionEntry:
     return ExceptionEntry(
-        key=f"set_aside:{kind}:{reason}",
+        key=f"set_aside:{about}",
         rule="set_aside",
         item="",
-        about=kind,
+        about=about,
         owner="operations",
         severity="high",
-        title=f"{kind} could not be read: {reason}",
+        title=f"{kind} could not be taken in: {reason}",
         runbook=f"The payload is kept. Mend the mapping ({place or 'see the log'}); it is then read again by itself.",
         answers="{}",
         state="open",

@@ -12,16 +12,18 @@ import structlog
 from engine.facts.outside import Connector, Feed, Page, TryLater
 from engine.run.budget import Budget
 from engine.run.clock import Clock
-from engine.store.base import FeedRow, Store
+from engine.run.logs import where
+from engine.store.base import ExceptionEntry, FeedRow, Store
 
 LONGEST_WAIT = timedelta(hours=1)
+TOLD_AFTER = 5  # failures in a row
 
 
 class Polls:
     """Polls feeds that are due. What a page brings is journalled in one commit with its cursor."""
 
     def __init__(
-        self, store: Store, connectors: Mapping[str, Connector], clock: Clock, budget: Budget, take_in: Callable[[], bool]
+        self, store: Store, connectors: Mapping[str, Connector], clock: Clock, budget: Budget, take_in: Callable[[], None]
     ) -> None:
         self._store = store
         self._connectors = connectors
@@ -62,10 +64,12 @@ class Polls:
         except TryLater as no:
             self._failed(row, feed, no.reason, no.after)
         except Exception as fault:
-            self._log.exception("poll_failed", connector=connector.name, feed=feed.name)
+            self._log.error("poll_failed", connector=connector.name, feed=feed.name, **where(fault))
             self._failed(row, feed, f"{type(fault).__name__}: {fault}", None)
         else:
             self._store.rounds.save_feed(replace(row, next_at=started + feed.every, failures=0, fault=""))
+            if row.failures >= TOLD_AFTER:
+                self._store.exceptions.close_one(None, _key(row), self._clock(), "it works again")
 
     def _keep(self, page: Page, row: FeedRow) -> None:
         now = self._clock()
@@ -80,4 +84,27 @@ class Polls:
         wait = wish or min(timedelta(seconds=30) * (1 << min(row.failures, 10)), max(feed.every, LONGEST_WAIT))
         again = self._clock() + max(wait, timedelta(seconds=1))
         self._log.warning("poll_put_off", connector=row.connector, feed=row.feed, fault=fault, until=again.isoformat())
-        self._store.rounds.save_feed(replace(row, next_at=again, failures=row.failures + 1, fault=fault))
+        failed = replace(row, next_at=again, failures=row.failures + 1, fault=fault)
+        self._store.rounds.save_feed(failed)
+        if failed.failures == TOLD_AFTER:
+            self._store.exceptions.raise_one(None, _failing(failed, self._clock()))
+
+
+def _key(row: FeedRow) -> str:
+    return f"poll_failing:{row.connector}.{row.feed}"
+
+
+def _failing(row: FeedRow, now: datetime) -> ExceptionEntry:
+    return ExceptionEntry(
+        key=_key(row),
+        rule="poll_failing",
+        item="",
+        about=f"{row.connector}.{row.feed}",
+        owner="operations",
+        severity="high",
+        title=f"{row.connector} has not answered the poll of {row.feed} {row.failures} times: {row.fault}",
+        runbook="Decisions are made on what was known before. Check whether the system is up and takes our key.",
+        answers="{}",
+        state="open",
+        opened_at=now,
+    )

@@ -29,8 +29,6 @@ GLANCE = timedelta(seconds=1)  # how often the store is looked at for what anoth
 MOST_ROUNDS = 10_000  # a step that does not come to an end is a fault, not work
 DUE_AT_ONCE = 50
 
-_UTC = ZoneInfo("UTC")
-
 
 class Service:
     """Owns the store of one client while it lives. Drive it with `run` in real time, or with `step` and `play`."""
@@ -42,7 +40,7 @@ class Service:
         connectors: Mapping[str, Connector],
         clock: Clock,
         *,
-        zone: ZoneInfo = _UTC,
+        zone: ZoneInfo | None = None,
         per_day: Mapping[str, int] | None = None,
         files: Mapping[str, str] | None = None,
         points: Callable[[str], None] = lambda _: None,
@@ -118,7 +116,7 @@ class Service:
         async with self._busy:
             for _ in range(MOST_ROUNDS):
                 self._woken.clear()
-                worked = self.intake.take_in()
+                worked = await self._take_in()
                 worked |= self._timers()
                 worked |= await self._polls.poll_due()
                 worked |= await self._fetcher.fetch_due()
@@ -178,6 +176,14 @@ class Service:
                 if row.failures
             ],
         }
+
+    async def _take_in(self) -> bool:
+        """Few at a time, so that deliveries are answered while a long journal is worked off."""
+        worked = False
+        while self.intake.take_some():
+            worked = True
+            await asyncio.sleep(0)
+        return worked
 
     def _timers(self) -> bool:
         due = self.store.cases.due(self.clock(), DUE_AT_ONCE)

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from engine.facts.outside import Connector, Rejected, WebhookRequest
+from engine.run.logs import where
 from engine.run.service import Service
 
 LARGEST_BODY = 5 * 1024 * 1024  # deliveries seen are under 200 kB
@@ -34,8 +35,8 @@ def webhook_app(service: Service) -> Starlette:
         except Rejected as no:
             log.warning("delivery_rejected", connector=connector.name, status=no.status, reason=no.reason)
             return _no(no.status if 400 <= no.status < 500 else 400, no.reason)
-        except Exception:
-            log.exception("delivery_not_understood", connector=connector.name)
+        except Exception as fault:
+            log.warning("delivery_not_understood", connector=connector.name, **where(fault))
             return _no(400, "not understood")
         service.hear(heard)
         return PlainTextResponse("ok")

@@ -23,6 +23,7 @@ from engine.facts.record import RecordState
 from engine.language.ruleset import RuleSet
 from engine.run.cadence import due_at
 from engine.run.clock import Clock
+from engine.run.logs import where
 from engine.run.summary import effect_entry, exception_entry, summary_text
 from engine.store.base import CaseRow, ExceptionEntry, Store
 from engine.store.states import States
@@ -44,10 +45,11 @@ class Worker:
     rule_set: RuleSet
     states: States
 
-    def __init__(self, store: Store, clock: Clock, zone: ZoneInfo) -> None:
+    def __init__(self, store: Store, clock: Clock, zone: ZoneInfo | None = None) -> None:
         self._store = store
         self._clock = clock
-        self._zone = zone
+        self._given_zone = zone
+        self._zone = zone or ZoneInfo("UTC")
         self._passes: OrderedDict[int, Pass] = OrderedDict()
         self._rule_set_id = 0
         self._log = structlog.get_logger("instep.worker")
@@ -55,6 +57,7 @@ class Worker:
     def use(self, rule_set: RuleSet, files: Mapping[str, str]) -> None:
         """From now on decide with this rule set."""
         self.rule_set = rule_set
+        self._zone = self._given_zone or ZoneInfo(rule_set.time_zone)
         self.states = States(rule_set.vocabulary)
         self._client_kinds = tuple(sorted(k.name for k in rule_set.vocabulary.kinds.values() if k.scope == "client"))
         self._passes.clear()
@@ -100,7 +103,7 @@ class Worker:
             try:
                 self.decide(case_id)
             except Exception as fault:
-                self._log.exception("case_failed", case=case_id)
+                self._log.error("case_failed", case=case_id, **where(fault))
                 self._failed(case_id, fault)
 
     def absorb(self, case_id: int, into: int) -> None:

@@ -167,9 +167,10 @@ class FeedRow:
 
 @dataclass(frozen=True, slots=True)
 class FetchRow:
-    """One thing to be fetched."""
+    """One thing to be fetched. `asked` counts how often it was asked for."""
 
     id: int
+    asked: int
     connector: str
     ref: Ref
     attempts: int
@@ -349,7 +350,9 @@ class Rounds(Protocol):
 
     def fetches_due(self, now: datetime, limit: int) -> list[FetchRow]: ...
 
-    def fetched(self, fetch_id: int) -> None: ...
+    def fetched(self, row: FetchRow) -> None:
+        """Done, unless it was asked for again meanwhile."""
+        ...
 
     def fetch_later(self, fetch_id: int, due_at: datetime | None, fault: str) -> None: ...
 

@@ -161,6 +161,7 @@ create table fetches (
     kind text not null,
     key text not null,
     due_at text,
+    asked integer not null,
     attempts integer not null,
     reason text not null,
     fault text not null

@@ -357,3 +357,25 @@ def test_one_article_on_two_lines_and_an_agent_who_refunds_the_other_one() -> No
     case.answer("coverage_unclear", "covers")
     case.hours(40)
     assert case.refunds == []
+
+
+def test_a_decision_to_pay_for_rejected_goods_does_not_wait_for_the_deadline() -> None:
+    case = Journey(base_with(refund_on="inspection")).order().rma(piece(verdict="rejected")).scan()
+    case.decide()
+    case.answer("rejected_at_inspection", "refund")
+    assert case.refunds == [("L1#1", "50.00")]
+
+
+def test_a_decision_to_pay_for_doubtful_goods_does_not_wait_for_an_inspection() -> None:
+    case = Journey(base_with(refund_on="inspection")).order().rma().scan()
+    found = {"sku": "SHOE", "expected": 1, "received": 1, "rejected": 1}
+    case.see("receipt", "RG-S1", ref="RG-S1", id="77", status="completed", lines=(found,))
+    assert case.refunds == []
+    case.answer("rejected_in_warehouse", "refund")
+    assert case.refunds == [("L1#1", "50.00")]
+
+
+def test_a_second_return_of_an_accepted_piece_does_not_hold_its_refund() -> None:
+    case = Journey(base_with(refund_on="inspection")).order()
+    case.rma(piece(verdict="accepted")).rma(piece("Q1", shipment_id="S9"), key="1002", shipments=(shipment("S9", "T9"),))
+    assert case.refunds == [("L1#1", "50.00")]

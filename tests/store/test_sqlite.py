@@ -215,10 +215,18 @@ class TestRounds:
         store.rounds.ask("returngo", Ref("returngo.rma", "1"), later, "hint")
         store.rounds.ask("returngo", Ref("returngo.rma", "1"), NOON, "hint")
         assert [f.ref.key for f in store.rounds.fetches_due(NOON, 10)] == ["1"]
-        store.rounds.fetched(store.rounds.fetches_due(NOON, 10)[0].id)
+        store.rounds.fetched(store.rounds.fetches_due(NOON, 10)[0])
         store.rounds.ask_once("returngo", Ref("returngo.rma", "1"), NOON, "link")
         assert store.rounds.fetches_due(later, 10) == []
         store.rounds.ask("returngo", Ref("returngo.rma", "1"), NOON, "hint")
+        assert len(store.rounds.fetches_due(NOON, 10)) == 1
+
+    def test_what_is_asked_for_while_it_is_fetched_is_fetched_again(self, store: SqliteStore) -> None:
+        """What came back may be from before the change the second hint speaks of."""
+        store.rounds.ask("returngo", Ref("returngo.rma", "1"), NOON, "hint")
+        (row,) = store.rounds.fetches_due(NOON, 10)
+        store.rounds.ask("returngo", Ref("returngo.rma", "1"), NOON, "hint")
+        store.rounds.fetched(row)
         assert len(store.rounds.fetches_due(NOON, 10)) == 1
 
     def test_calls_of_a_day_add_up(self, store: SqliteStore) -> None:

@@ -58,8 +58,9 @@ class SqliteExceptions:
 
     def listed(self, *, case_id: int | None = None, only_open: bool = True, limit: int = 1000) -> list[ExceptionRow]:
         rows = self._run(
-            f"select {COLUMNS} where (? is null or x.case_id = ?) and (x.closed_at is null or not ?) order by x.id desc limit ?",
-            (case_id, case_id, only_open, limit),
+            f"select {COLUMNS} where (:case is null or x.case_id = :case)"
+            " and (not :only_open or (x.closed_at is null and x.state <> 'shadow')) order by x.id desc limit :limit",
+            {"case": case_id, "only_open": only_open, "limit": limit},
         )
         return [_row(row) for row in rows]
 

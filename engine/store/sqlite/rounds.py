@@ -33,30 +33,31 @@ class SqliteRounds:
 
     def ask(self, connector: str, ref: Ref, due_at: datetime, reason: str) -> None:
         self._run(
-            "insert into fetches (connector, kind, key, due_at, attempts, reason, fault) values (?, ?, ?, ?, 0, ?, '')"
-            " on conflict (connector, kind, key) do update set reason = excluded.reason, attempts = 0,"
+            "insert into fetches (connector, kind, key, due_at, asked, attempts, reason, fault) values (?, ?, ?, ?, 1, 0, ?, '')"
+            " on conflict (connector, kind, key) do update set reason = excluded.reason, asked = asked + 1, attempts = 0,"
             " due_at = min(excluded.due_at, coalesce(due_at, excluded.due_at))",
             (connector, ref.kind, ref.key, stamp(due_at), reason),
         )
 
     def ask_once(self, connector: str, ref: Ref, due_at: datetime, reason: str) -> None:
         self._run(
-            "insert into fetches (connector, kind, key, due_at, attempts, reason, fault) values (?, ?, ?, ?, 0, ?, '')"
+            "insert into fetches (connector, kind, key, due_at, asked, attempts, reason, fault) values (?, ?, ?, ?, 1, 0, ?, '')"
             " on conflict (connector, kind, key) do nothing",
             (connector, ref.kind, ref.key, stamp(due_at), reason),
         )
 
     def fetches_due(self, now: datetime, limit: int) -> list[FetchRow]:
         rows = self._run(
-            "select id, connector, kind, key, attempts, reason from fetches where due_at <= ? order by due_at, id limit ?",
+            "select id, asked, connector, kind, key, attempts, reason from fetches where due_at <= ? order by due_at, id limit ?",
             (stamp(now), limit),
         )
-        return [
-            FetchRow(id_, connector, Ref(kind, key), attempts, reason) for id_, connector, kind, key, attempts, reason in rows
-        ]
+        return [FetchRow(id_, asked, name, Ref(kind, key), tried, why) for id_, asked, name, kind, key, tried, why in rows]
 
-    def fetched(self, fetch_id: int) -> None:
-        self._run("update fetches set due_at = null, attempts = attempts + 1, fault = '' where id = ?", (fetch_id,))
+    def fetched(self, row: FetchRow) -> None:
+        self._run(
+            "update fetches set due_at = null, attempts = attempts + 1, fault = '' where id = ? and asked = ?",
+            (row.id, row.asked),
+        )
 
     def fetch_later(self, fetch_id: int, due_at: datetime | None, fault: str) -> None:
         self._run(

@@ -1,0 +1,195 @@
+"""The command line as a consultant uses it: in a process of its own, with files, standard input and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RMA = {
+    "rmaSummary": {"rmaId": "1001", "status": "Approved", "order_name": "T1", "events": []},
+    "orderDetails": {"orderId": "7", "order_name": "T1"},
+    "shipments": [],
+    "items": [],
+    "comments": [],
+    "exchangeOrders": [],
+    "exchangeItems": [],
+    "transactions": [],
+    "createdAt": "2026-01-01T00:00:00+00:00",
+    "lastUpdated": "2026-01-01T00:00:00+00:00",
+    "isOutOfPolicy": 0,
+}
+EUR = {"amount": "50.00", "currency": "EUR"}
+CASE: dict[str, Any] = {
+    "now": "2026-03-02T09:00:00Z",
+    "records": {
+        "order": [
+            {
+                "id": "A",
+                "state": "received",
+                "currency": "EUR",
+                "tax_mode": "included",
+                "debited_at": "2026-02-20T09:00:00Z",
+                "lines": [{"id": "A-1", "index": 1, "state": "received", "sku": "SHOE", "quantity": 1, "price": EUR}],
+            }
+        ],
+        "rma": [
+            {
+                "id": "1001",
+                "status": "approved",
+                "requested_at": "2026-03-01T09:00:00Z",
+                "units": [{"key": "1", "sku": "SHOE", "resolution": "refund", "method": "no_shipment"}],
+            }
+        ],
+    },
+}
+
+
+def instep(*words: str, stdin: str = "", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from engine.cli import main; main()", *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the shipped files to break."""
+    for folder in ("rules", "mappings"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    return tmp_path
+
+
+def test_the_shipped_files_have_no_problems() -> None:
+    done = instep("check")
+    assert (done.returncode, done.stdout) == (0, "No problems found\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "was", "now", "said"),
+    [
+        ("rules/base/refund.yaml", "- rma.approved", "- rma.aproved", '(did you mean "approved"?)'),
+        ("rules/base/refund.yaml", '"first_scan"', '"first_skan"', '(did you mean "first_scan"?)'),
+        ("rules/base/refund.yaml", "group: refund", "group: refunds", '(did you mean "refund"?)'),
+        ("rules/base/refund.yaml", "marketplace.refund:", "marketplace.refnd:", '(did you mean "marketplace.refund"?)'),
+        ("rules/base/refund.yaml", "    each: rma", "\teach: rma", "tab"),
+        ("mappings/returngo/rma.yaml", "Approved: approved", "Approved: aproved", '(did you mean "approved"?)'),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_the_nearest_valid_name(
+    project: Path, file: str, was: str, now: str, said: str
+) -> None:
+    path = project / file
+    text = path.read_text(encoding="utf-8")
+    assert was in text
+    path.write_text(text.replace(was, now, 1), encoding="utf-8")
+    done = instep("check", cwd=project)
+    line = text[: text.index(was)].count("\n") + 1
+    assert done.returncode == 1
+    assert any(row.startswith(f"{file}:{line}:") and said in row for row in done.stdout.splitlines()), done.stdout
+
+
+def test_problems_of_several_files_come_at_once_and_as_json_too(project: Path) -> None:
+    for file, was, now in (("refund", "rma.approved", "rma.aproved"), ("sla", "rma.due_units", "rma.du_units")):
+        path = project / f"rules/base/{file}.yaml"
+        path.write_text(path.read_text(encoding="utf-8").replace(was, now, 1), encoding="utf-8")
+    problems = json.loads(instep("check", "--json", cwd=project).stdout)["problems"]
+    assert {p["file"] for p in problems} == {"rules/base/refund.yaml", "rules/base/sla.yaml"}
+    assert all(p["line"] > 1 and p["column"] > 1 and p["severity"] == "error" for p in problems)
+
+
+def test_map_prints_the_record_or_why_it_is_set_aside() -> None:
+    done = instep("map", "returngo.rma", "-", stdin=json.dumps(RMA))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["records"][0]["fields"]["status"] == "approved"
+    aside = instep("map", "returngo.rma", "-", stdin='{"rmaSummary": {}}')
+    assert aside.returncode == 1
+    assert "rmaSummary.rmaId" in json.loads(aside.stdout)["set_aside"]
+    unknown = instep("map", "returngo.rmx", "-", stdin="{}")
+    assert (unknown.returncode, "returngo.rma" in unknown.stderr) == (2, True)
+
+
+def test_decide_says_what_to_send_and_takes_its_memory_back() -> None:
+    first = json.loads(instep("decide", "demo", stdin=json.dumps(CASE)).stdout)
+    (refund,) = first["effects"]
+    assert (refund["action"], refund["units"], refund["params"]["amount"]) == ("marketplace.refund", ["A-1#1"], EUR)
+    assert any(entry["rule"] == refund["rule"] and entry["outcome"] == "held" for entry in first["trace"])
+    again = json.loads(instep("decide", "demo", stdin=json.dumps({**CASE, "memory": first["memory"]})).stdout)
+    assert again["effects"] == first["effects"]
+    settled = {**first["memory"]["effects"][0], "status": "settled", "ever_sent": True, "receipt": {"refund_id": "9"}}
+    memory = {**first["memory"], "effects": [settled]}
+    done = json.loads(instep("decide", "demo", stdin=json.dumps({**CASE, "memory": memory})).stdout)
+    assert [e for e in done["effects"] if e["action"] == "marketplace.refund"] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "[]", '{"now": "soon"}', '{"now": "2026-01-01T00:00:00Z", "records": {"rmx": []}}']
+)
+def test_decide_says_what_is_wrong_with_its_input(text: str) -> None:
+    done = instep("decide", "demo", stdin=text)
+    assert done.returncode == 2
+    assert done.stderr.startswith("instep decide: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_not_there_is_said_in_one_line() -> None:
+    for words in (["explain", "A", "--database", "nowhere.sqlite"], ["exceptions", "--client", "nobody"], ["explain", "A"]):
+        done = instep(*words)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert instep("decide", "nobody", stdin=json.dumps(CASE)).returncode == 1
+
+
+@pytest.fixture
+def northwind(project: Path) -> Path:
+    """A client with nothing but a ledger, so that nothing outside this machine is asked."""
+    folder = project / "rules/clients/northwind"
+    folder.mkdir()
+    (folder / "client.yaml").write_text(
+        "client: northwind\nconnectors:\n  finance: {use: ledger, path: postings}\n", encoding="utf-8"
+    )
+    return project
+
+
+def test_run_serves_its_status_and_stops_when_it_is_told(northwind: Path) -> None:
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from engine.cli import main; main()", "run", "northwind", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=northwind, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+    try:
+        status = _status(f"http://127.0.0.1:{port}/healthz")
+        assert (status["client"], status["mode"]) == ("northwind", "live")
+        second = instep("run", "northwind", "--port", "0", cwd=northwind)
+        assert (second.returncode, "northwind.sqlite" in second.stderr) == (2, True)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _status(url: str) -> Any:
+    for _ in range(150):
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                return json.load(answer)
+        except OSError:
+            time.sleep(0.1)  # the process is starting
+    raise AssertionError("the service did not answer")

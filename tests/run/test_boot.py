@@ -1,0 +1,89 @@
+"""A client opens from its files, or says everything that is wrong with them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from engine.problems import ProblemsFound
+from engine.run.boot import open_client
+from engine.run.clock import VirtualClock
+from engine.store.base import StoreInUse
+
+MAIN = Path(__file__).parents[2]
+SECRETS = {
+    "DEMO_MIRAKL_KEY": "k" * 30,
+    "DEMO_RETURNGO_KEY": "k" * 30,
+    "DEMO_RETURNGO_TOKEN": "t" * 30,
+    "DEMO_SHOPIFY_TOKEN": "k" * 30,
+    "DEMO_SHOPIFY_SECRET": "s" * 30,
+    "DEMO_EASYPOST_KEY": "k" * 30,
+    "DEMO_EASYPOST_SECRET": "s" * 30,
+    "DEMO_SHIPBOB_TOKEN": "k" * 30,
+    "DEMO_SHIPBOB_SECRET": "whsec_" + "eHh4eHh4eHh4eHh4eHh4eHh4",
+}
+CLOCK = VirtualClock(datetime(2026, 11, 1, 12, tzinfo=UTC))
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the shipped rules and mappings, with the demo client's secrets set."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    for folder in ("rules", "mappings"):
+        shutil.copytree(MAIN / folder, tmp_path / folder)
+    return tmp_path
+
+
+def changed(root: Path, old: str, new: str) -> None:
+    path = root / "rules/clients/demo/client.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_demo_client_opens(root: Path) -> None:
+    service = open_client(root, "demo", root / "a.db", CLOCK)
+    assert sorted(service.connectors) == ["carrier", "finance", "marketplace", "returns", "store", "warehouse"]
+    assert service.store.rule_sets.active() == ("demo", service.rule_set.hash)
+    with pytest.raises(StoreInUse):
+        open_client(root, "demo", root / "a.db", CLOCK)
+    asyncio.run(service.close())
+    again = open_client(root, "demo", root / "a.db", CLOCK)
+    assert again.rule_set.hash == service.rule_set.hash
+    asyncio.run(again.close())
+
+
+def test_a_budget_is_for_the_runtime(root: Path) -> None:
+    changed(root, "carrier: {use: easypost,", "carrier: {use: easypost, budget: {per_day: 5},")
+    asyncio.run(open_client(root, "demo", root / "a.db", CLOCK).close())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("use: mirakl", "use: mirackl", 'did you mean "mirakl"'),
+        ("marketplace: {use: mirakl,", "marketplace: {use: shopify,", "shopify is a connector for store, not for marketplace"),
+        ("shop_id: 2001", "shop_id: [2001]", "connectors.marketplace.shop_id"),
+        ("{secret: DEMO_MIRAKL_KEY}", "{secret: NOWHERE}", "secret NOWHERE is not set"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_place(root: Path, old: str, new: str, message: str) -> None:
+    changed(root, old, new)
+    with pytest.raises(ProblemsFound, match=r"client\.yaml") as found:
+        open_client(root, "demo", root / "a.db", CLOCK)
+    assert message in str(found.value)
+    assert not (root / "a.db").exists()
+
+
+def test_a_secret_is_never_in_a_message(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_SHIPBOB_SECRET", "not-a-webhook-secret-but-secret")
+    with pytest.raises(ProblemsFound) as found:
+        open_client(root, "demo", root / "a.db", CLOCK)
+    assert "webhook_secret" in str(found.value)
+    assert "not-a-webhook-secret-but-secret" not in str(found.value)
