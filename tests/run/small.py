@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -157,15 +157,17 @@ PLAIN = {kind: (PlainMapping(kind),) for kind in ("shop.order", "shop.seller", "
 
 
 def small_rules(*rules: Rule, **changes: Any) -> RuleSet:
-    chosen = rules or (refund_rule(), hold_rule(), ask_rule(), slow_rule(), unhandled_rule())
+    facts = [f"{kind.name}.{name}" for kind in WORDS.kinds.values() for name in (*kind.fields, *kind.relations)]
+    everything = frozenset((*facts, *WORDS.kinds))
+    plain = rules or (refund_rule(), hold_rule(), ask_rule(), slow_rule(), unhandled_rule())
+    chosen = [rule if rule.reads else replace(rule, reads=everything) for rule in plain]
     whole: Json = {
         "client": "small", "hash": "h1", "vocabulary": WORDS,
         "precedence": ("permission", "verdict", "refund", "sync"), "rules": tuple(sorted(chosen, key=lambda r: r.id)),
         "facts": (), "params": {}, "actions": {"marketplace.refund": REFUND, "returns.comment": TELL}, "promises": (),
         "codes": {}, "cadence": {}, "since": None, "mode": "live", "mappings": PLAIN,
     }  # fmt: skip
-    facts = [f"{kind.name}.{name}" for kind in WORDS.kinds.values() for name in (*kind.fields, *kind.relations)]
-    reading = {fact: tuple(chosen) for fact in (*facts, *WORDS.kinds)}
+    reading = {fact: tuple(chosen) for fact in sorted(everything)}
     return RuleSet(**(whole | {"reading": MappingProxyType(reading)} | changes))
 
 
