@@ -156,7 +156,7 @@ def _time(text: str) -> datetime:
 
 def _clock(data: Mapping[str, Any]) -> HoldClock:
     since = data["since"]
-    return HoldClock(timedelta(seconds=float(data["ran"])), _time(since) if since else None, data["meaning"])
+    return HoldClock(timedelta(microseconds=data["ran"]), _time(since) if since else None, data["meaning"])
 
 
 def _exception(data: Mapping[str, Any]) -> ExceptionState:
@@ -165,7 +165,7 @@ def _exception(data: Mapping[str, Any]) -> ExceptionState:
             **data,
             "opened_at": _time(data["opened_at"]),
             "until": _time(data["until"]) if data.get("until") else None,
-            "snooze": timedelta(seconds=float(data.get("snooze", 172800))),
+            "snooze": timedelta(microseconds=data.get("snooze", 172_800_000_000)),
             "facts": tuple(data.get("facts", ())),
             "rules": tuple(data.get("rules", ())),
             "places": tuple(data.get("places", ())),
@@ -177,7 +177,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):
-        return value.total_seconds()
+        return value // timedelta(microseconds=1)  # exact
     if isinstance(value, Money):
         return {"amount": f"{value.amount:f}", "currency": value.currency}
     if isinstance(value, Decimal):

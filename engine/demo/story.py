@@ -139,7 +139,7 @@ def _inspection() -> Iterator[Tale]:
     yield doubt.inspected(8, True, False)
     short = Tale("M-1108").sold(Item("SOCKS-3", 2)).asked(-4, Back("SOCKS-3"), Back("SOCKS-3")).travels(0.9, 3.5)
     short.then(5, "count", "warehouse finds one pair of socks where two were announced", found={"SOCKS-3": (1, 0)})
-    yield short.person(9, "rejected_in_warehouse", "refund", "customer service believes the customer: refund both")
+    yield short.person(9, "which_was_rejected", "refund", "customer service believes the customer: refund both")
     other = Tale("M-1109").sold(Item("SNEAKER-43")).asked(-4, Back("SNEAKER-43")).travels(0.9, 3.5)
     yield other.then(5, "count", "warehouse finds sandals besides", found={"SNEAKER-43": (1, 0), "SANDAL-40": (1, 0)})
 

@@ -234,10 +234,10 @@ def test_goods_the_warehouse_turned_down_are_doubtful_until_somebody_says_which(
     case.see("receipt", "RG-S1", ref="RG-S1", id="77", status="completed", lines=(found,))
     case.hours(60)
     assert case.refunds == []
-    assert "rejected_in_warehouse" in case.open
+    assert "which_was_rejected" in case.open
     case.see("rma", "1001", units=(piece("P1", verdict="accepted"), piece("P2", verdict="rejected")))
     assert case.refunds == [("L1#1", "50.00")]
-    assert "rejected_in_warehouse" not in case.open
+    assert "which_was_rejected" not in case.open
 
 
 def test_a_refund_the_marketplace_will_not_make_never_misses_its_deadline_in_silence() -> None:
@@ -370,8 +370,9 @@ def test_a_decision_to_pay_for_doubtful_goods_does_not_wait_for_an_inspection() 
     case = Journey(base_with(refund_on="inspection")).order().rma().scan()
     found = {"sku": "SHOE", "expected": 1, "received": 1, "rejected": 1}
     case.see("receipt", "RG-S1", ref="RG-S1", id="77", status="completed", lines=(found,))
+    case.hours(1)
     assert case.refunds == []
-    case.answer("rejected_in_warehouse", "refund")
+    case.answer("which_was_rejected", "refund")
     assert case.refunds == [("L1#1", "50.00")]
 
 
@@ -379,3 +380,29 @@ def test_a_second_return_of_an_accepted_piece_does_not_hold_its_refund() -> None
     case = Journey(base_with(refund_on="inspection")).order()
     case.rma(piece(verdict="accepted")).rma(piece("Q1", shipment_id="S9"), key="1002", shipments=(shipment("S9", "T9"),))
     assert case.refunds == [("L1#1", "50.00")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "rma"), [("rejected_at_inspection", {"units": (piece(verdict="rejected"),)}), ("out_of_policy", {"out_of_policy": True})]
+)
+def test_a_decision_not_to_refund_breaks_no_promise_and_stays_in_sight_until_the_return_is_closed(rule: str, rma: dict) -> None:
+    case = Journey().order().rma(**rma).scan()
+    case.see("receipt", "RG-S1", ref="RG-S1", id="77", status="awaiting", lines=({"sku": "SHOE", "expected": 1},))
+    case.decide()
+    case.answer(rule, "keep")
+    case.hours(60)
+    assert case.refunds == []
+    assert case.open.keys() == {"decided_not_to_refund"}
+    case.see("rma", "1001", status="rejected")
+    assert "decided_not_to_refund" not in case.open
+    assert "promise_broken" not in case.open
+
+
+def test_a_verdict_that_comes_in_time_saves_everybody_a_question() -> None:
+    case = Journey(base_with(refund_on="inspection")).order().rma().scan()
+    found = {"sku": "SHOE", "expected": 1, "received": 1, "rejected": 1}
+    case.see("receipt", "RG-S1", ref="RG-S1", id="77", status="completed", lines=(found,))
+    case.hours(0.4)
+    assert case.open == {}
+    case.see("rma", "1001", units=(piece(verdict="rejected"),))
+    assert case.open.keys() == {"rejected_at_inspection"}
