@@ -109,7 +109,7 @@ class Outside:
         self.market.world.add_order(order, *lines, state=state, debited=debited, commercial_id=order, channel="UK")
         self.market.world.orders[order]["can_cancel"] = not debited
         articles = [(item.sku, item.quantity, CATALOGUE[item.sku]) for item in items]
-        store_id = self.store.create_order(articles, order_ref=order if linked else "")
+        store_id = self.store.create_order(articles, order_ref=order if linked else f"{order}-MISTYPED")
         self.sold[order] = Sold(store_id, self.store.orders[store_id].name, items)
 
     def _link(self, order: str) -> None:

@@ -383,7 +383,8 @@ def test_a_second_return_of_an_accepted_piece_does_not_hold_its_refund() -> None
 
 
 @pytest.mark.parametrize(
-    ("rule", "rma"), [("rejected_at_inspection", {"units": (piece(verdict="rejected"),)}), ("out_of_policy", {"out_of_policy": True})]
+    ("rule", "rma"),
+    [("rejected_at_inspection", {"units": (piece(verdict="rejected"),)}), ("out_of_policy", {"out_of_policy": True})],
 )
 def test_a_decision_not_to_refund_breaks_no_promise_and_stays_in_sight_until_the_return_is_closed(rule: str, rma: dict) -> None:
     case = Journey().order().rma(**rma).scan()
