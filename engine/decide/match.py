@@ -89,8 +89,9 @@ def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None, ch
         again = rules_to_look_at(rule_set, view, facts, previous.matches).values()
         matches = dict(previous.matches)
     by_item = answers_by_item(given)
+    scratch = dict(view.env)  # names bound for one rule do no harm to the next: none reads what it does not bind
     for rule in again:
-        found = _evaluate(rule, view, by_item)
+        found = _evaluate(rule, view, by_item, scratch)
         if found:
             matches[rule.id] = found
         else:
@@ -118,21 +119,18 @@ def env_for(rule: Rule, rec: Rec | None, view: View, by_item: Mapping[str, Answe
     return env
 
 
-def _evaluate(rule: Rule, view: View, by_item: Mapping[str, Answers]) -> dict[str, Truth]:
+def _evaluate(rule: Rule, view: View, by_item: Mapping[str, Answers], scratch: dict[str, Any]) -> dict[str, Truth]:
     if rule.mode == "off":
         return {}
     if rule.each is None:
         truth = rule.when.truth(env_for(rule, None, view, by_item))
         return {} if truth is False else {"": truth}
     found: dict[str, Truth] = {}
-    env: dict[str, Any] | None = None
+    name, nobody = rule.each.name, view.env["answer"]
     for rec in view.items(rule.each):
-        if rec.parent is not None:
-            env = view.bound(rule.each.name, rec)
-        elif env is None:
-            env = dict(view.env)
-        env[rule.each.name] = rec
-        env["answer"] = by_item.get(rec.item, view.env["answer"])
+        env = scratch if rec.parent is None else view.bound(name, rec)
+        env[name] = rec
+        env["answer"] = by_item.get(rec.item, nobody) if by_item else nobody
         truth = rule.when.truth(env)
         if truth is not False:
             found[rec.item] = truth
