@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from engine.demo import DemoLine, Summary, play
-from engine.demo.story import story
+from engine.demo.outside import Outside
+from engine.demo.play import MORNING
+from engine.demo.story import Back, Deed, Item, Tale, story
+from engine.demo.summary import deadlines_missed, refunded_twice
+from engine.run.clock import VirtualClock
 from engine.store.sqlite.store import SqliteStore
 
 Played = tuple[Summary, list[DemoLine], Path]
@@ -54,3 +60,34 @@ def test_the_database_stays_to_be_looked_at_and_is_never_overwritten(day: Played
     store.close()
     with pytest.raises(FileExistsError, match="remove it"):
         play(fast=True, root=None, database=day[2], emit=lambda _: None)
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Outside:
+    """Two boots sold, one of them on its way back, at the morning of the story."""
+    made = Outside(VirtualClock(MORNING), tmp_path)
+    tale = Tale("M-1").then(0, "sell", items=(Item("BOOT-38", 2),)).then(0, "ship").then(0, "receive")
+    tale.asked(0, Back("BOOT-38")).then(0, "scan", parcel=0, rma=0)
+    for deed in tale.deeds:
+        made.do(deed)
+    return made
+
+
+def test_the_books_show_a_deadline_that_was_missed(outside: Outside) -> None:
+    within = timedelta(hours=12)
+    assert list(deadlines_missed(outside, within, MORNING + timedelta(hours=11))) == []
+    assert [owed.order for owed in deadlines_missed(outside, within, MORNING + timedelta(hours=13))] == ["M-1"]
+    refund(outside)
+    assert list(deadlines_missed(outside, within, MORNING + timedelta(hours=13))) == []
+
+
+def test_the_books_show_a_piece_that_was_refunded_by_us_and_by_hand(outside: Outside) -> None:
+    refund(outside)
+    assert list(refunded_twice(outside)) == []
+    outside.do(Deed(timedelta(0), "M-1", "refund_in_market", {"amount": "149.00"}))
+    assert list(refunded_twice(outside)) == ["M-1-1"]
+
+
+def refund(outside: Outside) -> None:
+    item = {"order_line_id": "M-1-1", "amount": Decimal("149.00"), "shipping_amount": Decimal(0), "reason_code": "17"}
+    outside.market.world.refund({"refunds": [item]})
