@@ -61,7 +61,7 @@ def view_of(rule_set: RuleSet, facts: Facts) -> View:
 
 def _index(facts: Facts) -> Index:
     index: Index = {}
-    waiting: list[Rec] = [rec for records in facts.records.values() for rec in records]
+    waiting: list[Rec] = [facts.case, *(rec for records in facts.records.values() for rec in records)]
     while waiting:
         rec = waiting.pop()
         of_kind = index.setdefault(rec.kind, {})

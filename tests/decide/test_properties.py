@@ -10,7 +10,7 @@ from dataclasses import FrozenInstanceError, replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from engine.decide import Decision, Memory, decide
@@ -130,6 +130,7 @@ def _happens(memory: Memory, draw: random.Random, now: object) -> Memory:
 
 
 @SOME
+@example(seed=726, draw=random.Random(0))  # an order that comes after its return: the case itself changes
 @given(seed=st.integers(0, 10_000), draw=st.randoms(use_true_random=False))
 def test_incremental_equals_full(seed: int, draw: random.Random) -> None:
     """With what the last pass worked out, or without: the same decision, whatever changed in between."""
