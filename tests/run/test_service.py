@@ -368,6 +368,21 @@ class TestPolls:
         assert [f["feed"] for f in world.service.status()["failing"]] == ["orders"]
         assert world.service.next_due() == NOON + 2 * HOUR
 
+    def test_a_feed_that_keeps_failing_is_put_before_a_person_until_it_works(self, tmp_path: Path) -> None:
+        world = client(tmp_path / "a.db")
+        world.shop.feeds = {"orders": Feed("orders", timedelta(minutes=10))}
+        works = world.shop.observe
+
+        def observe(feed: str, cursor: str) -> object:
+            raise RuntimeError("a bug")
+
+        world.shop.observe = observe  # type: ignore[method-assign, assignment]
+        on(world, days=1)
+        assert world.exceptions() == ["poll_failing"]
+        world.shop.observe = works  # type: ignore[method-assign]
+        on(world, hours=2)
+        assert world.exceptions() == []
+
     def test_the_last_calls_of_a_day_are_not_for_polls(self, tmp_path: Path) -> None:
         world = client(tmp_path / "a.db", per_day={"shop": 10})
         world.shop.feeds = {"orders": Feed("orders", timedelta(minutes=1))}
