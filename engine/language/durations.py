@@ -7,6 +7,7 @@ from datetime import timedelta
 
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _SHORT = re.compile(r"([0-9]{1,6})\s*([a-zA-Z]+)", re.ASCII)
+_BETWEEN = re.compile(r"(?<=[a-zA-Z])\s+(?=[0-9])")  # `1d 4h` is what show_duration writes
 _ISO = re.compile(r"P(?:([0-9]{1,4})W)?(?:([0-9]{1,6})D)?(?:T(?:([0-9]{1,6})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,6})S)?)?", re.ASCII)
 _WRITTEN = "write it with a unit: 30m, 4h, 2d, 90s or PT4H"
 
@@ -16,15 +17,18 @@ def parse_duration(text: str) -> timedelta:
     text = text.strip()
     if text.startswith("P"):
         return _iso(text)
-    match = _SHORT.fullmatch(text)
-    if match is None:
+    written = [_SHORT.fullmatch(part) for part in _BETWEEN.split(text)]
+    if None in written:
         if re.fullmatch(r"[0-9.]+", text):
             raise ValueError(f'"{text}" has no unit: {_WRITTEN}')
         raise ValueError(f'"{text}" is not a duration: {_WRITTEN}')
-    unit = match[2]
-    if unit not in _SECONDS:
-        raise ValueError(f'"{text}": {_about_unit(unit)}: {_WRITTEN}')
-    return timedelta(seconds=int(match[1]) * _SECONDS[unit])
+    amounts = {match[2]: int(match[1]) for match in written if match is not None}
+    for unit in amounts:
+        if unit not in _SECONDS:
+            raise ValueError(f'"{text}": {_about_unit(unit)}: {_WRITTEN}')
+    if len(amounts) < len(written):
+        raise ValueError(f'"{text}" names a unit twice: {_WRITTEN}')
+    return timedelta(seconds=sum(amount * _SECONDS[unit] for unit, amount in amounts.items()))
 
 
 def _about_unit(unit: str) -> str:

@@ -158,15 +158,22 @@ def locator(at: Place | Node | Locate, start: int = 0) -> Locate:
     return lambda offset: find(start + offset)
 
 
-_ESCAPED = {"x": 4, "u": 6, "U": 10}
+_HEX = {"x": 2, "u": 4, "U": 8}  # digits after an escape that names a character
+_BLANK_ESCAPES = frozenset("ntrvf NLP_\t\r\n")  # what they stand for, like a line end escaped, is blank
 
 
 def raw_offset(raw: str, text: str, style: Style, offset: int) -> int:
-    """Where in `raw` the character `offset` of `text` is written."""
+    """Where in `raw` the character `offset` of `text` is written.
+
+    Whatever folding and indentation do, they only touch blanks: what is not blank stands in both in the same order.
+    """
     position = _start(raw, style)
     for character in text[:offset]:
-        position = _after(raw, character, style, position)
-    return _skip_folds(raw, text[offset : offset + 1], style, position)
+        if not character.isspace():
+            position = _past_blanks(raw, position, style)
+            position += _width(raw, position, style)
+    after = text[offset : offset + 1]
+    return position if not after or after.isspace() else _past_blanks(raw, position, style)
 
 
 def _start(raw: str, style: Style) -> int:
@@ -175,31 +182,31 @@ def _start(raw: str, style: Style) -> int:
     return 0 if style == "plain" else 1
 
 
-def _skip_folds(raw: str, character: str, style: Style, position: int) -> int:
-    """Past indentation and line ends that `text` does not hold, to where `character` may be written."""
-    while position < len(raw) and raw[position] in " \t\r\n" and raw[position] != character:
-        if style == "double" and character == "":
+def _past_blanks(raw: str, position: int, style: Style) -> int:
+    while position < len(raw):
+        written = raw[position : position + 2]
+        if not written[0].isspace() and not (style == "double" and _is_blank_escape(raw, position)):
             break
-        position += 1
-    if style == "block" and character not in ("", "\n", " "):
-        return position
-    return min(position, len(raw))
+        position += 1 if written[0].isspace() else _width(raw, position, style)
+    return position
 
 
-def _after(raw: str, character: str, style: Style, position: int) -> int:
-    if character in " \n":
-        end = position
-        while end < len(raw) and raw[end] in " \t\r\n":
-            end += 1
-        if "\n" in raw[position:end]:  # a fold: one space or line end stands for all of it
-            return end if style != "block" or raw[position:end].count("\n") == 1 else raw.index("\n", position) + 1
-        return min(position + 1, len(raw))
-    position = _skip_folds(raw, character, style, position)
+def _is_blank_escape(raw: str, position: int) -> bool:
+    if raw[position] != "\\":
+        return False
+    kind = raw[position + 1 : position + 2]
+    if kind in _HEX:
+        return chr(int(raw[position + 2 : position + 2 + _HEX[kind]], 16)).isspace()
+    return kind in _BLANK_ESCAPES
+
+
+def _width(raw: str, position: int, style: Style) -> int:
+    """How many characters one character of the text takes, as it is written."""
     if style == "single" and raw[position : position + 2] == "''":
-        return position + 2
+        return 2
     if style == "double" and raw[position : position + 1] == "\\":
-        return position + _ESCAPED.get(raw[position + 1 : position + 2], 2)
-    return min(position + 1, len(raw))
+        return 2 + _HEX.get(raw[position + 1 : position + 2], 0)
+    return 1
 
 
 def _place_in(start: Place, raw: str, position: int) -> Place:

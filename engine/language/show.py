@@ -9,6 +9,11 @@ from typing import Any
 from engine.facts.values import Items, Money, Rec, Unreadable, is_gap
 from engine.language.durations import show_duration
 
+# ISO 4217: currencies without a smaller unit.
+_WHOLE = frozenset({
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF",
+})  # fmt: skip
+
 
 def show(value: Any) -> str:
     """`12.50 EUR`, `2026-11-03T09:30Z`, `SKU-1, SKU-2`. What is missing is `(missing)`; unsure items end in `?`."""
@@ -33,7 +38,7 @@ def _scalar(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Money):
-        return f"{value.amount:f} {value.currency}"
+        return f"{_amount(value)} {value.currency}"
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):
@@ -43,3 +48,12 @@ def _scalar(value: Any) -> str:
     if isinstance(value, timedelta):
         return show_duration(value)
     return str(value)
+
+
+def _amount(money: Money) -> str:
+    """The exact amount, with at least the cents it is usually written with."""
+    written = f"{money.amount:f}"
+    if money.currency in _WHOLE:
+        return written
+    whole, _, cents = written.partition(".")
+    return f"{whole}.{cents:0<2}"
