@@ -267,7 +267,8 @@ class Checker:
         return Compare(BOOLEAN, left.offset, operator, left, right) if fine else None
 
     def _comparable(self, left: Term, right: Term) -> bool:
-        if comparable(left.type, right.type):
+        written = [side for side in (left, right) if isinstance(side, Literal) and isinstance(side.value, str)]
+        if comparable(left.type, right.type) or len(written) == 2:
             return True
         for listed, given in ((left, right), (right, left)):
             if listed.type.name == "enum" and isinstance(given, Literal) and isinstance(given.value, str):

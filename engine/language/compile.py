@@ -1,22 +1,25 @@
 """Turns a checked term into Python functions: its value, and its two forms as a condition, is-true and is-false.
 
 Only terms the checker has built are written out, with names and constants of our own; no text of an author is ever executed.
-The common case costs no more than the guards a person would write: a comparison with a literal is one comparison.
+The common case costs no more than the guards a person would write: a comparison with a literal is one comparison. What
+cannot be computed (two currencies, a division by zero) raises inside, and the walker is asked instead. Each term is written
+once in each form, so that what is written grows no faster than the text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import chain
+from types import MappingProxyType, NoneType
 from typing import Any
 
 from engine.facts.schema import ANY, Type
 from engine.facts.values import UNKNOWN, Gap, Items, Rec, Unknown, Unreadable
 from engine.language import operations
 from engine.language.check import Checker
-from engine.language.evaluate import UNDECIDABLE, Trail, explain, field_of, setting, walk
+from engine.language.evaluate import UNDECIDABLE, Trail, explain, field_of, walk
 from engine.language.node import Locate, Node, locator
-from engine.language.operations import ABSENT, ARITHMETIC, COMPARISONS, as_items, truth
+from engine.language.operations import ARITHMETIC, COMPARISONS, as_items, truth
 from engine.language.parse import Fault, parse
 from engine.language.ruleset import Env, Expression, Finding
 from engine.language.scope import Scope
@@ -76,39 +79,44 @@ def compile_expression(
 
 
 class Writer:
-    """Writes one term as Python source. `_constants` are the values the source names, `_helpers` functions of their own."""
+    """Writes one term as Python source. `_names` are the values the source names, `_helpers` functions of its loops."""
 
     def __init__(self) -> None:
-        self._constants: dict[str, Any] = dict(_SHARED)
+        self._names: dict[str, Any] = dict(_SHARED)
         self._helpers: list[str] = []
         self._count = 0
+        self._outer: list[str] = []  # variables of the loops around, while nested loops are written
 
     def forms(self, term: Term) -> tuple[Callable[[Env], Any], Callable[[Env], bool], Callable[[Env], bool]]:
         """Value, is-true and is-false."""
-        if _loops_in_loops(term):  # the budget of nested loops is one for all of them: the walker keeps count
-            return _walked(term)
+
+        def walked(env: Env) -> Any:
+            return walk(term, env, Trail(told=False))
+
         value, true, false = self.value(term), self.true(term), self.false(term)
+        self._names["walked"] = walked
         source = "\n".join(
             [
                 *self._helpers,
-                f"def value(env):\n    return {value}",
-                f"def true(env):\n    return {true}",
-                f"def false(env):\n    return {false}",
+                _FORM.format(name="value", written=value, walked="walked(env)"),
+                _FORM.format(name="true", written=true, walked="truth(walked(env)) is True"),
+                _FORM.format(name="false", written=false, walked="truth(walked(env)) is False"),
             ]
         )
-        names: dict[str, Any] = self._constants
-        exec(compile(source, "<expression>", "exec"), names)  # noqa: S102 - source written here, from checked terms only
-        return names["value"], names["true"], names["false"]
+        exec(compile(source, "<expression>", "exec"), self._names)  # noqa: S102 - source written here, from checked terms only
+        return self._names["value"], self._names["true"], self._names["false"]
 
     def _fresh(self, prefix: str) -> str:
         self._count += 1
         return f"{prefix}{self._count}"
 
     def _constant(self, value: Any) -> str:
-        if value is None or value is True or value is False or type(value) is int:
+        if value is None or value is True or value is False or type(value) is str:
+            return repr(value)
+        if type(value) is int and abs(value) < 10**15:
             return repr(value)
         name = self._fresh("k")
-        self._constants[name] = value
+        self._names[name] = value
         return name
 
     # --- values ---
@@ -127,139 +135,180 @@ class Writer:
         return f"env.get({term.name!r})"
 
     def setting(self, term: Setting) -> str:
-        return f"setting(env, {term.group!r}, {term.name!r})"
+        read = f"(env.get({term.group!r}) or NOTHING).get({term.name!r})"
+        return read if term.type.of is None else f"as_list({read})"
 
     def field(self, term: Field) -> str:
-        if term.of.type.name == "record" and isinstance(term.of, Root):
+        of = term.of
+        if of.type.name == "record" and isinstance(of, Root | Field):
+            if of.sure:  # were it not there after all, the walker would be asked
+                return f"{self.value(of)}.get({term.name!r})"
             held = self._fresh("t")
             read = f"{held}.get({term.name!r})"
-            return f"({read} if ({held} := {self.value(term.of)}).__class__ is Rec else field_of({held}, {term.name!r}))"
-        return f"field_of({self.value(term.of)}, {term.name!r})"
+            return f"({read} if ({held} := {self.value(of)}).__class__ is Rec else field_of({held}, {term.name!r}))"
+        return f"field_of({self.value(of)}, {term.name!r})"
 
     def compare(self, term: Compare) -> str:
-        return f"guarded({self._constant(COMPARISONS[term.operator])}, {self.value(term.left)}, {self.value(term.right)})"
+        if not _is_simple(term) or _has_loop(term.right):
+            return f"{self._constant(COMPARISONS[term.operator])}({self.value(term.left)}, {self.value(term.right)})"
+        left, right, absent = self._operands(term, "in", " or ")
+        return f"(UNKNOWN if {absent} else {left} {term.operator} {right})" if absent else f"({left} {term.operator} {right})"
+
+    def _operands(self, term: Compare, test: str, joint: str) -> tuple[str, str, str]:
+        """How the operands of a comparison are named once its test for gaps has been run, and that test."""
+        names, tests = [], []
+        for side in (term.left, term.right):
+            if isinstance(side, Literal):
+                names.append(self._constant(side.value))
+                continue
+            names.append(held := self._fresh("t"))
+            tests.append(f"({held} := {self.value(side)}).__class__ {test} GAPS")
+        return names[0], names[1], joint.join(tests)
 
     def arithmetic(self, term: Arithmetic) -> str:
-        return f"guarded({self._constant(ARITHMETIC[term.operator])}, {self.value(term.left)}, {self.value(term.right)})"
+        return f"{self._constant(ARITHMETIC[term.operator])}({self.value(term.left)}, {self.value(term.right)})"
 
     def negative(self, term: Negative) -> str:
-        return f"guarded(minus, {self.value(term.of)})"
+        return f"minus({self.value(term.of)})"
 
-    def condition(self, term: Term) -> str:
+    def three(self, term: Term) -> str:
         """A condition as a value: true, false or unknown."""
-        return f"(True if {self.true(term)} else False if {self.false(term)} else UNKNOWN)"
+        return self.value(term) if isinstance(term, Logic | Not | Compare) else f"truth({self.value(term)})"
+
+    def logic(self, term: Logic) -> str:
+        held = [(self._fresh("t"), self.three(part)) for part in term.terms]
+        stop, go = ("False", "True") if term.operator == "and" else ("True", "False")
+        stops = " or ".join(f"({name} := {part}) is {stop}" for name, part in held)
+        goes = " and ".join(f"{name} is {go}" for name, _ in held)
+        return f"({stop} if {stops} else {go} if {goes} else UNKNOWN)"
+
+    def negated(self, term: Not) -> str:
+        return f"negate({self.three(term.of)})"
 
     def choice(self, term: Choice) -> str:
-        yes, no = self.value(term.yes), self.value(term.no)
-        true, false = self.true(term.condition), self.false(term.condition)
-        return f"({yes} if {true} else {no} if {false} else guarded(agree, {yes}, {no}))"
+        held = self._fresh("t")
+        yes = f"{self.value(term.yes)} if {held} is not False else None"
+        no = f"{self.value(term.no)} if {held} is not True else None"
+        return f"choose(({held} := {self.three(term.condition)}), {yes}, {no})"
 
     def list_of(self, term: ListOf) -> str:
         return f"Items(({''.join(self.value(part) + ', ' for part in term.terms)}))"
 
     def comprehension(self, term: Comprehension) -> str:
-        return self._loop(term, "collect", self.value(term.element))
+        if self._outer or _is_nested(term):
+            return self._nested_loop(term)
+        return self._loop(term, "collect", lambda: self.value(term.element))
 
     def call(self, term: Call) -> str:
         arguments = ", ".join(self.value(argument) for argument in term.arguments)
-        return f"guarded({self._constant(term.function.over)}, {arguments})"
+        return f"{self._constant(term.function.over)}({arguments})"
 
-    # --- is true ---
+    # --- is true, is false ---
 
     def true(self, term: Term) -> str:
-        special = _TRUE.get(type(term))
-        written = special(self, term) if special is not None else None
-        return written or f"(truth({self.value(term)}) is True)"
+        return self._condition(term, wanted=True)
 
     def false(self, term: Term) -> str:
-        special = _FALSE.get(type(term))
-        written = special(self, term) if special is not None else None
-        return written or f"(truth({self.value(term)}) is False)"
+        return self._condition(term, wanted=False)
 
-    def _plain(self, term: Term) -> str | None:
-        """A field or name that holds a scalar or boolean is its own condition."""
-        return f"({self.value(term)} is True)" if term.type.name == "boolean" else None
+    def _condition(self, term: Term, *, wanted: bool) -> str:
+        if not (self._outer and _has_loop(term)):  # nested loops are gone through once, in one order: the budget is theirs
+            special = _CONDITIONS.get(type(term))
+            written = None if special is None else special(self, term, wanted)
+            if written is not None:
+                return written
+        if term.type.name == "boolean":
+            return f"({self.value(term)} is {wanted})"
+        return f"(truth({self.value(term)}) is {wanted})"
 
-    def _plain_false(self, term: Term) -> str | None:
-        return f"({self.value(term)} is False)" if term.type.name == "boolean" else None
+    def logic_as(self, term: Logic, wanted: bool) -> str:
+        parts = (self._condition(part, wanted=wanted) for part in term.terms)
+        return f"({(' and ' if (term.operator == 'and') is wanted else ' or ').join(parts)})"
 
-    def _all_of(self, parts: list[str]) -> str:
-        return f"({' and '.join(parts)})"
+    def not_as(self, term: Not, wanted: bool) -> str:
+        return self._condition(term.of, wanted=not wanted)
 
-    def _any_of(self, parts: list[str]) -> str:
-        return f"({' or '.join(parts)})"
+    def compare_as(self, term: Compare, wanted: bool) -> str | None:
+        if not _is_simple(term):
+            return self._member_as(term, wanted)
+        operator = term.operator if wanted else _OPPOSITE[term.operator]
+        if operator == "==" and isinstance(term.right, Literal):  # no gap equals what is there
+            return f"({self.value(term.left)} == {self._constant(term.right.value)})"
+        left, right, there = self._operands(term, "not in", " and ")
+        return f"({there} and {left} {operator} {right})" if there else f"({left} {operator} {right})"
 
-    def logic_true(self, term: Logic) -> str:
-        parts = [self.true(part) for part in term.terms]
-        return self._all_of(parts) if term.operator == "and" else self._any_of(parts)
-
-    def logic_false(self, term: Logic) -> str:
-        parts = [self.false(part) for part in term.terms]
-        return self._any_of(parts) if term.operator == "and" else self._all_of(parts)
-
-    def not_true(self, term: Not) -> str:
-        return self.false(term.of)
-
-    def not_false(self, term: Not) -> str:
-        return self.true(term.of)
-
-    def compare_true(self, term: Compare) -> str | None:
-        return self._compared(term, wanted=True)
-
-    def compare_false(self, term: Compare) -> str | None:
-        return self._compared(term, wanted=False)
-
-    def _compared(self, term: Compare, *, wanted: bool) -> str | None:
-        """Equality with a literal, and membership in a list of literals, of the same simple type."""
-        if term.left.type.name not in _SCALARS:
+    def _member_as(self, term: Compare, wanted: bool) -> str | None:
+        """Membership in a list of literals."""
+        if term.operator not in ("in", "not in") or term.left.type.name not in _SCALARS or not _literals(term.right):
             return None
-        positive = term.operator in ("==", "in")
-        if term.operator in ("==", "!=") and isinstance(term.right, Literal) and term.right.type.name in _SCALARS:
-            operator, right = "==", self._constant(term.right.value)
-        elif term.operator in ("in", "not in") and _literals(term.right):
-            operator, right = "in", self._constant(tuple(part.value for part in term.right.terms))  # type: ignore[attr-defined]
-        else:
-            return None
-        if positive is wanted:
-            return f"({self.value(term.left)} {operator} {right})"
+        members = self._constant(tuple(part.value for part in term.right.parts() if isinstance(part, Literal)))
+        if (term.operator == "in") is wanted:
+            return f"({self.value(term.left)} in {members})"
         held = self._fresh("t")
-        opposite = "!=" if operator == "==" else "not in"
-        return f"(({held} := {self.value(term.left)}) is not None and {held}.__class__ not in GAPS and {held} {opposite} {right})"
+        return f"(({held} := {self.value(term.left)}).__class__ not in GAPS and {held} not in {members})"
 
-    def call_true(self, term: Call) -> str | None:
-        return self._asked(term, wanted=True)
-
-    def call_false(self, term: Call) -> str | None:
-        return self._asked(term, wanted=False)
-
-    def _asked(self, term: Call, *, wanted: bool) -> str | None:
+    def call_as(self, term: Call, wanted: bool) -> str | None:
         name, argument = term.function.name, term.arguments[0]
-        if name in ("exists", "missing") and argument.type.of is None and argument.type != ANY:
+        scalar = argument.type.of is None and argument.type != ANY and not isinstance(argument, Literal)
+        if name in ("exists", "missing") and scalar:
             if (name == "missing") is wanted:
                 return f"({self.value(argument)} is None)"
             held = self._fresh("t")
             return f"(({held} := {self.value(argument)}) is not None and {held} is not UNKNOWN)"
-        if name in ("any", "all") and isinstance(argument, Comprehension):
-            return self._quantified(argument, name, wanted=wanted)
+        if name in ("any", "all") and isinstance(argument, Comprehension) and not _is_nested(argument):
+            return self._quantified(argument, name, wanted)
         return None
 
-    def _quantified(self, term: Comprehension, name: str, *, wanted: bool) -> str:
+    def _quantified(self, term: Comprehension, name: str, wanted: bool) -> str:
         """One example decides it one way; the other way needs every item, the unsure ones too."""
-        by_example = (name == "any") is wanted
-        element = self.true(term.element) if name == "any" else self.false(term.element)
-        opposite = self.false(term.element) if name == "any" else self.true(term.element)
-        return self._loop(term, "example", element) if by_example else self._loop(term, "throughout", opposite)
+        holds = name == "any"
+        if holds is wanted:
+            return self._loop(term, "example", lambda: self._condition(term.element, wanted=holds))
+        return self._loop(term, "throughout", lambda: self._condition(term.element, wanted=not holds))
 
-    def _loop(self, term: Comprehension, what: str, element: str) -> str:
-        """A function of its own that goes through the list. `element` is seen with the variable bound."""
+    # --- loops ---
+
+    def _loop(self, term: Comprehension, what: str, element: Callable[[], str]) -> str:
+        """A function of its own that goes through the list, with the variable bound."""
         name, variable = self._fresh("loop"), f"v_{term.variable}"
         true = "True" if term.condition is None else self.true(term.condition)
         false = "False" if term.condition is None else self.false(term.condition)
-        self._helpers.append(_LOOPS[what].format(name=name, variable=variable, true=true, false=false, element=element))
+        self._helpers.append(_LOOPS[what].format(name=name, variable=variable, true=true, false=false, element=element()))
         return f"{name}(env, {self.value(term.source)})"
 
+    def _nested_loop(self, term: Comprehension) -> str:
+        """The same for loops that hold others: all of them count what they visit together, as the walker does."""
+        name, variable, outer = self._fresh("loop"), f"v_{term.variable}", "".join(f", {v}" for v in self._outer)
+        call = f"{name}(env, {self.value(term.source)}, {'visits' if self._outer else '[0]'}{outer})"
+        self._outer.append(variable)
+        kept = "True" if term.condition is None else self.three(term.condition)
+        element = self.value(term.element)
+        self._outer.pop()
+        self._helpers.append(_LOOPS["nested"].format(name=name, variable=variable, outer=outer, kept=kept, element=element))
+        return call
+
+
+_FORM = """def {name}(env):
+    try:
+        return {written}
+    except FAULTS:
+        return {walked}"""
 
 _LOOPS = {
+    "nested": """def {name}(env, source, visits{outer}):
+    source = as_items(source)
+    if source.__class__ is not Items:
+        return source
+    sure, unsure = [], []
+    for given, items in ((sure, source), (unsure, source.unsure)):
+        for {variable} in items:
+            visits[0] += 1
+            if visits[0] > LARGEST_LOOP:
+                return UNKNOWN
+            kept = {kept}
+            if kept is not False:
+                (given if kept is True else unsure).append({element})
+    return Items(sure, unsure)""",
     "collect": """def {name}(env, source):
     source = listed(source)
     if source.__class__ is not Items:
@@ -292,21 +341,18 @@ _LOOPS = {
 }
 
 
-def _loops_in_loops(term: Term) -> bool:
-    return sum(isinstance(part, Comprehension) for part in every(term)) > 1
+def _has_loop(term: Term) -> bool:
+    return any(isinstance(part, Comprehension) for part in every(term))
 
 
-def _walked(term: Term) -> tuple[Callable[[Env], Any], Callable[[Env], bool], Callable[[Env], bool]]:
-    def value(env: Env) -> Any:
-        return walk(term, env, Trail(told=False))
+def _is_nested(term: Comprehension) -> bool:
+    """Whether going through its items means going through others for each."""
+    return _has_loop(term.element) or (term.condition is not None and _has_loop(term.condition))
 
-    def true(env: Env) -> bool:
-        return truth(value(env)) is True
 
-    def false(env: Env) -> bool:
-        return truth(value(env)) is False
-
-    return value, true, false
+def _is_simple(term: Compare) -> bool:
+    """Whether Python's own comparison means the same, once neither side is a gap."""
+    return term.operator in _OPPOSITE and term.left.type.name in _SCALARS and term.right.type.name in _SCALARS
 
 
 def _literals(term: Term) -> bool:
@@ -318,38 +364,31 @@ def _as_list(value: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    """A list that may be gone through, or what takes its place."""
-    if value.__class__ is not Items:
-        try:
-            value = as_items(value)
-        except UNDECIDABLE:
-            return UNKNOWN
-        if isinstance(value, ABSENT):
-            return value
-    return value if len(value) + len(value.unsure) <= LARGEST_LOOP else UNKNOWN
-
-
-def _guarded(operate: Callable[..., Any], *values: Any) -> Any:
-    """What cannot be computed is unknown; the walker says why."""
-    try:
-        return operate(*values)
-    except UNDECIDABLE:
+    """A list that may be gone through, or the gap that takes its place."""
+    items = value if value.__class__ is Items else as_items(value)
+    if items.__class__ is Items and len(items) + len(items.unsure) > LARGEST_LOOP:
         return UNKNOWN
+    return items
 
+
+_OPPOSITE: Mapping[str, str] = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 _SHARED: Mapping[str, Any] = {
+    "FAULTS": (*UNDECIDABLE, AttributeError),
+    "GAPS": frozenset({NoneType, Gap, Unknown, Unreadable}),
     "Items": Items,
+    "LARGEST_LOOP": LARGEST_LOOP,
+    "NOTHING": MappingProxyType({}),
     "Rec": Rec,
     "UNKNOWN": UNKNOWN,
-    "GAPS": frozenset({Gap, Unknown, Unreadable}),
-    "agree": operations.agree,
+    "as_items": as_items,
     "as_list": _as_list,
     "chain": chain,
+    "choose": operations.choose,
     "field_of": field_of,
-    "guarded": _guarded,
     "listed": _listed,
     "minus": operations.minus,
-    "setting": setting,
+    "negate": operations.negate,
     "truth": truth,
 }
 
@@ -358,8 +397,8 @@ _VALUES: Mapping[type[Term], Callable[[Writer, Any], str]] = {
     Root: Writer.root,
     Setting: Writer.setting,
     Field: Writer.field,
-    Logic: Writer.condition,
-    Not: Writer.condition,
+    Logic: Writer.logic,
+    Not: Writer.negated,
     Compare: Writer.compare,
     Arithmetic: Writer.arithmetic,
     Negative: Writer.negative,
@@ -369,22 +408,9 @@ _VALUES: Mapping[type[Term], Callable[[Writer, Any], str]] = {
     Call: Writer.call,
 }
 
-_TRUE: Mapping[type[Term], Callable[[Writer, Any], str | None]] = {
-    Root: Writer._plain,
-    Setting: Writer._plain,
-    Field: Writer._plain,
-    Logic: Writer.logic_true,
-    Not: Writer.not_true,
-    Compare: Writer.compare_true,
-    Call: Writer.call_true,
-}
-
-_FALSE: Mapping[type[Term], Callable[[Writer, Any], str | None]] = {
-    Root: Writer._plain_false,
-    Setting: Writer._plain_false,
-    Field: Writer._plain_false,
-    Logic: Writer.logic_false,
-    Not: Writer.not_false,
-    Compare: Writer.compare_false,
-    Call: Writer.call_false,
+_CONDITIONS: Mapping[type[Term], Callable[[Writer, Any, bool], str | None]] = {
+    Logic: Writer.logic_as,
+    Not: Writer.not_as,
+    Compare: Writer.compare_as,
+    Call: Writer.call_as,
 }

@@ -43,17 +43,20 @@ from engine.language.terms import (
     Term,
 )
 
-UNDECIDABLE = (Undecidable, CurrencyMismatch, DecimalException, OverflowError, ValueError)
+UNDECIDABLE = (Undecidable, CurrencyMismatch, DecimalException, OverflowError, ValueError, TypeError)
 
 
 @dataclass(slots=True)
 class Trail:
-    """What was met on the way. `visited` counts the items all comprehensions went through; without `told` only that is kept."""
+    """What was met on the way. `visited` counts the items the outermost comprehension at work, and those nested in it, went
+    through; without `told` only that is kept.
+    """
 
     blame: dict[str, None] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
     reason: str = ""
     visited: int = 0
+    loops: int = 0
     told: bool = True
 
     def saw(self, name: str, value: Any) -> None:
@@ -66,7 +69,7 @@ class Trail:
 
     def aside(self) -> Trail:
         """A trail for a part whose gaps may turn out not to matter; the budget goes on."""
-        return Trail(visited=self.visited, told=self.told)
+        return Trail(visited=self.visited, loops=self.loops, told=self.told)
 
     def join(self, part: Trail, *, blame: bool) -> None:
         self.values.update(part.values)
@@ -85,9 +88,9 @@ def explain(term: Term, env: Env) -> Finding:
     return Finding(
         None if outcome is UNKNOWN else outcome,
         value,
-        tuple(trail.blame) if lacks or outcome is UNKNOWN else (),
+        tuple(trail.blame) if lacks else (),
         tuple(trail.values.items()),
-        trail.reason if lacks or outcome is UNKNOWN else "",
+        trail.reason if lacks else "",
     )
 
 
@@ -204,17 +207,27 @@ def _comprehension(term: Comprehension, env: Env, trail: Trail) -> Any:
     source = as_items(walk(term.source, env, trail))
     if isinstance(source, ABSENT):
         return source
+    if not trail.loops:
+        trail.visited = 0
+    trail.loops += 1
+    try:
+        return _gone_through(term, source, dict(env), trail)
+    finally:
+        trail.loops -= 1
+
+
+def _gone_through(term: Comprehension, source: Items, inner: dict[str, Any], trail: Trail) -> Items:
     sure: list[Any] = []
     unsure: list[Any] = []
-    for given, items in ((True, source), (False, source.unsure)):
+    for given, items in ((sure, source), (unsure, source.unsure)):
         for item in items:
             trail.visited += 1
             if trail.visited > LARGEST_LOOP:
                 raise Undecidable(f"more than {LARGEST_LOOP} items had to be gone through")
-            inner = {**env, term.variable: item}
+            inner[term.variable] = item
             outcome = True if term.condition is None else _met(term.condition, inner, trail)
             if outcome is not False:
-                (sure if given and outcome is True else unsure).append(walk(term.element, inner, trail))
+                (given if outcome is True else unsure).append(walk(term.element, inner, trail))
     return Items(sure, unsure)
 
 

@@ -59,8 +59,10 @@ class Function:
 
     def over(self, *values: Any) -> Any:
         """The value over arguments that may be gaps."""
-        if self.gaps != "seen" and any(isinstance(v, ABSENT) for v in values):
-            return lacking(*values) if self.gaps == "passed" else UNKNOWN
+        if self.gaps != "seen":
+            for value in values:
+                if isinstance(value, ABSENT):
+                    return lacking(*values) if self.gaps == "passed" else UNKNOWN
         return self.run(*values)
 
 
@@ -334,7 +336,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 def money(amount: Any, currency: Any) -> Any:
     """What is no amount or no ISO 4217 currency came and cannot be read."""
-    written = amount if isinstance(amount, str) else format(_number(amount), "f")
+    written = amount if isinstance(amount, str) else format(Decimal(_number(amount)), "f")
     if not _AMOUNT.fullmatch(written) or not _CURRENCY.fullmatch(_text(currency)):
         return Unreadable(f"{written} {currency}")
     return Money(Decimal(written), currency)

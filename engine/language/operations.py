@@ -63,7 +63,7 @@ def as_items(value: Any) -> Any:
     """Any list as `Items`: a payload's, a parameter's. Gaps stay what they are; what is no list is unknown."""
     if isinstance(value, Items):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return Items(value)
     if isinstance(value, ABSENT):
         return lacking(value)
@@ -76,7 +76,7 @@ def truth(value: Any) -> Any:
         return value
     if isinstance(value, Items):
         return True if len(value) else UNKNOWN if value.unsure else False
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return bool(value)
     return UNKNOWN
 
@@ -96,6 +96,8 @@ def choose(condition: Any, yes: Any, no: Any) -> Any:
     return yes if condition is True else no if condition is False else agree(yes, no)
 
 
+_PLAIN = frozenset({str, bool, int, Decimal, datetime, date, timedelta, Rec})  # Python's == is ours
+
 # --- comparison -----------------------------------------------------------------------------------------------------
 
 
@@ -103,7 +105,9 @@ def equal(left: Any, right: Any) -> Any:
     """True, False or UNKNOWN."""
     if isinstance(left, ABSENT) or isinstance(right, ABSENT):
         return UNKNOWN
-    if isinstance(left, tuple | list) and isinstance(right, tuple | list):
+    if left.__class__ is right.__class__ and left.__class__ in _PLAIN:
+        return left == right
+    if isinstance(left, (tuple, list)) and isinstance(right, (tuple, list)):
         return _equal_lists(as_items(left), as_items(right))
     if isinstance(left, Money) and isinstance(right, Money):
         _one_currency(left, right)
@@ -196,7 +200,7 @@ def duration_of(amount: Number, unit: timedelta) -> timedelta:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return isinstance(value, (int, Decimal)) and value is not True and value is not False
 
 
 def _sum_of_numbers(left: Number, right: Number) -> Number:
@@ -211,7 +215,7 @@ def add(left: Any, right: Any) -> Any:
     if isinstance(left, Money) and isinstance(right, Money):
         _one_currency(left, right)
         return Money(EXACT.add(left.amount, right.amount), left.currency)
-    if isinstance(left, tuple | list) and isinstance(right, tuple | list):
+    if isinstance(left, (tuple, list)) and isinstance(right, (tuple, list)):
         first, second = as_items(left), as_items(right)
         return Items((*first, *second), (*first.unsure, *second.unsure))
     pair = (family(left), family(right))
@@ -243,7 +247,7 @@ def subtract(left: Any, right: Any) -> Any:
 def multiply(left: Any, right: Any) -> Any:
     if _is_number(left) and _is_number(right):
         if isinstance(left, int) and isinstance(right, int):
-            return left * right
+            return _bounded(left * right)
         return EXACT.multiply(Decimal(left), Decimal(right))
     for one, other in ((left, right), (right, left)):
         if _is_number(other) and isinstance(one, Money):
@@ -251,6 +255,13 @@ def multiply(left: Any, right: Any) -> Any:
         if _is_number(other) and isinstance(one, timedelta):
             return duration_of(other, one)
     raise Undecidable(f"{family(left)} and {family(right)} do not multiply")
+
+
+def _bounded(number: int) -> int:
+    """Whole numbers stay short enough to be written down."""
+    if number.bit_length() > 4096:
+        raise Undecidable("the number is too large")
+    return number
 
 
 def divide(left: Any, right: Any) -> Any:

@@ -152,6 +152,8 @@ def literal(node: ast.Constant, syntax: Syntax) -> str | int | Decimal:
         raise Fault(syntax.offset(node), "expression-syntax", f'write "{str(value).lower()}", in small letters')
     if isinstance(value, float):
         return _decimal(syntax.source(node), syntax.offset(node))
+    if isinstance(value, int) and value.bit_length() > 320:
+        raise Fault(syntax.offset(node), "expression-syntax", "the number is out of range")
     if isinstance(value, str | int):
         return value
     raise Fault(syntax.offset(node), "expression-syntax", f"{syntax.source(node)} is neither text nor a number")

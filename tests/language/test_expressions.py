@@ -138,7 +138,7 @@ def bool_texts(depth: int) -> st.SearchStrategy[str]:
     leaf = st.sampled_from(["p", "q", "r", "true", "false", "s == t", 's == "x"', 's in [t, "y"]', "a in xs"])
     if depth == 0:
         return leaf
-    below, operands = bool_texts(depth - 1), number_texts(depth - 1)
+    below, operands, at = bool_texts(depth - 1), number_texts(depth - 1), f"x{depth}"  # a nested loop has its own variable
     return st.one_of(
         leaf,
         below.map(lambda x: f"(not {x})"),
@@ -146,7 +146,8 @@ def bool_texts(depth: int) -> st.SearchStrategy[str]:
         st.tuples(operands, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), operands).map(
             lambda x: f"({x[0]} {x[1]} {x[2]})"
         ),
-        st.tuples(st.sampled_from(["any", "all"]), operands).map(lambda x: f"{x[0]}(x > {x[1]} for x in xs)"),
+        st.tuples(st.sampled_from(["any", "all"]), operands).map(lambda x: f"{x[0]}({at} > {x[1]} for {at} in xs)"),
+        st.tuples(operands, below).map(lambda x: f"any({x[0]} < {at} for {at} in xs if {x[1]} or {at} == a)"),
     )
 
 
