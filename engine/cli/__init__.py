@@ -3,6 +3,7 @@
 Exit codes: 0 fine, 1 problems were found, 2 used wrongly.
 """
 
+from engine.cli import verbs
 from engine.cli.app import app, main
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "verbs"]

@@ -1,0 +1,75 @@
+"""Verbs for those who write rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from engine.cli.app import Json, Root, app
+from engine.cli.output import (
+    FOUND,
+    console,
+    installed_actions,
+    misused,
+    print_json,
+    print_problems,
+    problem_json,
+    read_bytes,
+)
+
+
+@app.command(epilog="Example: instep check")
+def check(
+    path: Annotated[Path | None, typer.Argument(help="Directory with rules/ and mappings/.")] = None,
+    client: Annotated[str | None, typer.Option(help="Only this client and what it extends.")] = None,
+    json: Json = False,
+) -> None:
+    """Every problem of every file at once, as file:line:col."""
+    from engine.language.pack import check as check_files  # noqa: PLC0415 - each verb loads only its own floor
+    from engine.language.pack import project_root  # noqa: PLC0415
+
+    problems = check_files(project_root(path), installed_actions(), client)
+    if json:
+        print_json({"problems": [problem_json(p) for p in problems]})
+    else:
+        print_problems(problems)
+        warnings = len(problems) - len(problems.errors)
+        summary = f"{len(problems.errors)} errors, {warnings} warnings" if problems else "No problems found"
+        console.print(Text(summary, style="red" if problems.errors else "green"))
+    if problems.errors:
+        raise typer.Exit(FOUND)
+
+
+@app.command("map", epilog="Example: instep map returngo.rma payload.json")
+def map_payload(
+    kind: Annotated[str, typer.Argument(help="Kind of event, such as returngo.rma.")],
+    payload: Annotated[str, typer.Argument(help="File with the payload, or - for standard input.")],
+    client: Annotated[str, typer.Option(help="Whose mappings.")] = "demo",
+    about: Annotated[str, typer.Option(help="What it is about, where the payload does not say (event.about).")] = "",
+    root: Root = None,
+) -> None:
+    """The record a mapping makes of a payload, or why it is set aside."""
+    from engine.cli.mapping import mapped  # noqa: PLC0415
+
+    result = mapped(root, client, kind, read_bytes(payload), about)
+    print_json(result)
+    if "set_aside" in result:
+        raise typer.Exit(FOUND)
+
+
+@app.command(epilog="Example: instep decide demo < case.json")
+def decide(
+    client: Annotated[str, typer.Argument(help="Whose rules.")],
+    case: Annotated[str, typer.Argument(help="File with the case, or - for standard input.")] = "-",
+    root: Root = None,
+) -> None:
+    """One pure decision: a case as JSON in, effects, vetoes, exceptions, wake-up, memory and trace as JSON out."""
+    from engine.cli.deciding import BadDocument, decided  # noqa: PLC0415
+
+    try:
+        print_json(decided(root, client, read_bytes(case)))
+    except BadDocument as fault:
+        misused(f"instep decide: {fault}")
