@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from engine.language.files import Files
 from engine.language.node import Entry, Node
 from engine.language.source import read_source
 from engine.problems import Place, Problems
@@ -61,27 +61,24 @@ class Sections:
         self.precedence = tuple(groups)
 
 
-def read_file(root: Path, path: Path, problems: Problems) -> Node | None:
-    """The tree of one file, with places relative to `root`."""
-    name = path.relative_to(root).as_posix()
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        problems.add(Place(name), "unreadable-file", f"the file cannot be read: {error.strerror}")
-        return None
-    return read_source(data, name, problems)
+def read_file(files: Files, name: str, problems: Problems) -> Node | None:
+    """The tree of one file."""
+    if name in files.contents:
+        return read_source(files.contents[name], name, problems)
+    why = files.unreadable.get(name, "there is no such file")
+    problems.add(Place(name), "unreadable-file", f"the file cannot be read: {why}")
+    return None
 
 
-def yaml_files(root: Path, directory: Path, problems: Problems, without: tuple[str, ...] = ()) -> Iterator[Path]:
-    """The YAML files of a folder by name, scenarios left out. Files that look like some but are not read are problems."""
-    for path in sorted(directory.rglob("*.y*ml")):
-        if path.name.endswith((".test.yaml", ".test.yml")) or not path.is_file():
+def yaml_files(files: Files, folder: str, problems: Problems, without: tuple[str, ...] = ()) -> Iterator[str]:
+    """The names of a folder's YAML files, scenarios left out. Files that look like some but are not read are problems."""
+    for name in files.below(folder):
+        rest = name.removeprefix(f"{folder}/")
+        if rest.endswith((".test.yaml", ".test.yml")):
             continue
-        place = Place(path.relative_to(root).as_posix())
-        if path.suffix != ".yaml":
-            problems.add(place, "not-read", "this file is not read: its name must end in .yaml")
-        elif path.parent != directory:
-            here = directory.relative_to(root).as_posix()
-            problems.add(place, "not-read", f"this file is not read: it must stand in {here} itself")
-        elif path.name not in without:
-            yield path
+        if not rest.endswith(".yaml"):
+            problems.add(Place(name), "not-read", "this file is not read: its name must end in .yaml")
+        elif "/" in rest:
+            problems.add(Place(name), "not-read", f"this file is not read: it must stand in {folder} itself")
+        elif rest not in without:
+            yield name

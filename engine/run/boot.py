@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from engine.facts.outside import Action, Codes, Connector, installed_connectors
 from engine.language.client import ClientConfig, ConnectorUse
-from engine.language.pack import client_directory, load, load_client
-from engine.language.ruleset import RuleSet
+from engine.language.files import read_files
+from engine.language.pack import client_directory, files_of, load, load_client
 from engine.language.secrets import resolve_secrets
 from engine.problems import Place, Problems, ProblemsFound, did_you_mean
 from engine.run.clock import Clock
@@ -28,16 +28,17 @@ def open_client(
 
     Raises `ProblemsFound` for its files, settings and secrets, `StoreInUse` and `NewerStore` for its store.
     """
-    config = load_client(root, client)
+    files = read_files(root)
+    config = load_client(files, client)
     classes = _classes(root, config)
-    rule_set = load(root, client, actions_of(classes))
+    rule_set = load(files, client, actions_of(classes))
     connectors = dict(connector_overrides or {})
     waiting: dict[str, ConnectorUse] = {role: use for role, use in config.connectors.items() if role not in connectors}
     connectors |= _built(root, client, waiting, classes, clock, rule_set.codes)
     store = SqliteStore.open(store_path)
     try:
         per_day = {classes[role].name: calls for role, use in config.connectors.items() if (calls := _per_day(use)) is not None}
-        return Service(store, rule_set, connectors, clock, per_day=per_day, files=rule_files(root, rule_set))
+        return Service(store, rule_set, connectors, clock, per_day=per_day, files=files_of(files, client))
     except BaseException:
         store.close()
         raise
@@ -49,13 +50,6 @@ def actions_of(by_role: Mapping[str, type[Connector]]) -> dict[str, Action]:
     taken = {f"{role}." for role in by_role}
     others = {name: action for name, action in every.items() if not name.startswith(tuple(taken))}
     return others | {f"{role}.{name}": action for role, c in by_role.items() for name, action in c.actions.items()}
-
-
-def rule_files(root: Path, rule_set: RuleSet) -> dict[str, str]:
-    """The text of every file the rule set was made from, by its path below the root."""
-    folders = (root / "rules" / "base", client_directory(root, rule_set.client), root / "mappings")
-    paths = sorted(path for folder in folders for path in folder.rglob("*.yaml"))
-    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
 
 def _classes(root: Path, config: ClientConfig) -> dict[str, type[Connector]]:

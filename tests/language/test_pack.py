@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from engine.language.pack import check, client_directory, clients, load, load_client, project_root
+from engine.cli.output import installed_actions
+from engine.language.files import Files, read_files
+from engine.language.pack import check, client_directory, clients, files_of, load, load_client, project_root
 from engine.problems import ProblemsFound
 from tests.language.small_world import ACTIONS, SMALL, project
 
@@ -145,15 +146,64 @@ def test_a_parameter_without_default_must_be_set(tmp_path: Path) -> None:
     assert '"until" has no default' in str(check(root, ACTIONS))
 
 
-def test_the_given_directory_is_the_project_if_it_has_both_folders(tmp_path: Path) -> None:
+def test_a_directory_with_rules_or_mappings_is_the_project(tmp_path: Path) -> None:
     assert project_root(SMALL) == SMALL.resolve()
     shipped = project_root(tmp_path)
     assert (shipped / "mappings/facts.yaml").is_file()
     assert shipped != tmp_path
+    (tmp_path / "rules").mkdir()
+    assert project_root(tmp_path) == tmp_path
 
 
-def test_a_project_without_facts_says_so(tmp_path: Path) -> None:
+def test_files_without_facts_say_so() -> None:
+    problems = check(Files.of({"rules/base/base.yaml": "precedence: [refund]"}), ACTIONS)
+    assert "mappings/facts.yaml:1:1: error unreadable-file: the file cannot be read: there is no such file" in str(problems)
+
+
+def test_a_folder_of_ones_own_lies_over_what_is_shipped(tmp_path: Path) -> None:
+    own = tmp_path / "rules/clients/acme/client.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("client: acme\nextends: [base]\nconnectors: {marketplace: {use: mirakl}}\n")
+    files = read_files(tmp_path)
+    assert {"rules/base/refund.yaml", "mappings/facts.yaml", "rules/clients/acme/client.yaml"} <= set(files.names)
+    assert load(tmp_path, "acme", installed_actions()).rule("refund_on_first_scan")
+
+
+def test_a_pack_or_a_connectors_mappings_of_ones_own_replace_the_shipped_ones_whole(tmp_path: Path) -> None:
+    for name in ("rules/base/mine.yaml", "mappings/mirakl/mine.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("")
+    files = read_files(tmp_path)
+    assert [*files.below("rules/base"), *files.below("mappings/mirakl")] == ["rules/base/mine.yaml", "mappings/mirakl/mine.yaml"]
+    assert list(files.below("mappings/returngo"))
+
+
+def test_a_project_with_its_own_vocabulary_stands_alone(tmp_path: Path) -> None:
+    assert {name.split("/")[1] for name in read_files(project(tmp_path)).names} == {
+        "base",
+        "clients",
+        "facts.yaml",
+        "portal",
+        "shop",
+    }
+
+
+def test_the_files_of_a_rule_set_make_it_again(tmp_path: Path) -> None:
+    root = project(tmp_path, {"rules/unused/u.yaml": "", "mappings/portal/other.txt": "x"})
+    kept = files_of(root, "acme")
+    assert "rules/unused/u.yaml" not in kept
+    assert load(Files.of(kept), "acme", ACTIONS).hash == load(root, "acme", ACTIONS).hash
+
+
+def test_the_lock_an_editor_leaves_is_no_file_of_the_project(tmp_path: Path) -> None:
     root = project(tmp_path)
-    (root / "mappings/facts.yaml").unlink()
-    assert "mappings/facts.yaml:1:1: error unreadable-file: the file cannot be read" in str(check(root, ACTIONS))
-    shutil.rmtree(root / "mappings")
+    (root / "rules/base/.#base.yaml").symlink_to("nobody@nowhere:1")
+    assert str(check(root, ACTIONS)) == ""
+
+
+def test_folders_may_be_links_even_in_a_circle(tmp_path: Path) -> None:
+    root = project(tmp_path / "here")
+    (root / "rules/base").rename(tmp_path / "elsewhere")
+    (root / "rules/base").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/again").symlink_to(tmp_path / "elsewhere")
+    assert str(check(root, ACTIONS)) == ""

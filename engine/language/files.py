@@ -1,0 +1,107 @@
+"""The YAML files of a project by name, wherever they come from: a folder, what was shipped, a store, an older commit.
+
+A folder of one's own need not hold everything. Where it has no `mappings/facts.yaml`, the shipped packs and mappings lie beneath
+it, and each folder it does have (`rules/base`, `mappings/mirakl`, `rules/clients/acme`) takes the place of the shipped one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+CLIENTS = "rules/clients"
+FACTS = "mappings/facts.yaml"
+_SUFFIXES = (".yaml", ".yml")
+_TOP = ("rules", "mappings")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What stands in the files, by name as in `rules/base/refund.yaml`. `unreadable` says why a file could not be read."""
+
+    contents: Mapping[str, bytes]
+    unreadable: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def of(cls, texts: Mapping[str, str]) -> Files:
+        """From texts by name, as a store keeps them."""
+        return cls({name: text.encode() for name, text in texts.items()})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted({*self.contents, *self.unreadable}))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.contents or name in self.unreadable
+
+    def below(self, folder: str) -> Iterator[str]:
+        """The names of all files in a folder and in the folders below it."""
+        return (name for name in self.names if name.startswith(f"{folder}/"))
+
+    def folders(self, parent: str) -> tuple[str, ...]:
+        """The folders right below `parent` that hold a file."""
+        start = len(parent) + 1
+        return tuple(sorted({name[start:].split("/")[0] for name in self.below(parent) if "/" in name[start:]}))
+
+
+def shipped_root() -> Path:
+    """Where the packs and mappings that come with the program are. Raises `FileNotFoundError`."""
+    here = Path(__file__).resolve().parents[1]
+    for candidate in (here / "_bundled", here.parent):
+        if (candidate / FACTS).is_file():
+            return candidate
+    raise FileNotFoundError("the installation lacks its folders rules/ and mappings/")
+
+
+def project_root(path: Path | None = None) -> Path:
+    """The given (or the working) directory if it has a folder `rules` or `mappings`, else where the shipped ones are."""
+    wanted = (path or Path.cwd()).resolve()
+    return wanted if any((wanted / top).is_dir() for top in _TOP) else shipped_root()
+
+
+def own_files(root: Path) -> Files:
+    """The YAML files in `rules/` and `mappings/` of a directory."""
+    contents: dict[str, bytes] = {}
+    unreadable: dict[str, str] = {}
+    for path in sorted(path for top in _TOP for path in _walk(root / top, frozenset()) if path.suffix in _SUFFIXES):
+        name = path.relative_to(root).as_posix()
+        try:
+            contents[name] = path.read_bytes()
+        except OSError as error:
+            unreadable[name] = error.strerror or "no reason given"
+    return Files(contents, unreadable)
+
+
+def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """All files below a folder, through links too unless they lead back; not the dangling link an editor leaves as a lock."""
+    real = folder.resolve()
+    if not folder.is_dir() or real in above:
+        return
+    for path in folder.iterdir():
+        if path.is_file():
+            yield path
+        else:
+            yield from _walk(path, above | {real})
+
+
+def read_files(root: Path) -> Files:
+    """All files that count for a directory: its own, and the shipped ones beneath where it does not stand alone."""
+    own = own_files(root)
+    if FACTS in own or root == shipped_root():
+        return own
+    return laid_over(own, own_files(shipped_root()))
+
+
+def laid_over(own: Files, shipped: Files) -> Files:
+    """`own` with those shipped files whose folder `own` does not have."""
+    taken = {_folder(name) for name in own.names}
+    beneath = {name: data for name, data in shipped.contents.items() if _folder(name) not in taken}
+    return Files(dict(sorted({**beneath, **own.contents}.items())), own.unreadable)
+
+
+def _folder(name: str) -> str:
+    """The pack, client or connector a file belongs to."""
+    parts = name.split("/")
+    return "/".join(parts[: 3 if name.startswith(f"{CLIENTS}/") else 2])
