@@ -1,6 +1,6 @@
 """Canonical values as JSON and back: what the store keeps, what `instep decide` reads, what `--json` shows.
 
-Text is a string; a number a JSON integer or, where it has decimals, a string; money is
+Text is a string, a working duration `5 working days`; a number a JSON integer or, where it has decimals, a string; money is
 `{"amount": "12.50", "currency": "EUR"}`, a timestamp ISO 8601 with `Z`, a list a list, a value that could not be read
 `{"unreadable": "its text"}`. What is missing is left out.
 """
@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from engine.facts.schema import Kind, Type, Vocabulary
-from engine.facts.values import Items, Money, Rec, Unknown, Unreadable
+from engine.facts.values import Items, Money, Rec, Unknown, Unreadable, WorkingDuration
 from engine.problems import did_you_mean
 
 
@@ -59,6 +59,8 @@ def encode(value: Any) -> Any:
             return value.isoformat()
         case timedelta():
             return _iso_duration(value)
+        case WorkingDuration():
+            return str(value)
         case Unreadable():
             return {"unreadable": value.raw}
         case Unknown():

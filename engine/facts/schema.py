@@ -37,10 +37,14 @@ MONEY = Type("money")
 BOOLEAN = Type("boolean")
 TIMESTAMP = Type("timestamp")
 DATE = Type("date")
-DURATION = Type("duration")
+DURATION = Type("duration")  # elapsed
+WORKING_DURATION = Type("working_duration")
+PERIOD = Type("period")  # an elapsed or a working duration: only `add_working` counts it
+CALENDAR = Type("calendar")  # one of the client's, by name
 ANY = Type("any")  # payloads of mappings, before they are read into a field
 
 SCALARS: Mapping[str, Type] = {t.name: t for t in (TEXT, NUMBER, MONEY, BOOLEAN, TIMESTAMP, DATE, DURATION)}
+SETTINGS: Mapping[str, Type] = {**SCALARS, **{t.name: t for t in (WORKING_DURATION, PERIOD, CALENDAR)}}  # of params and tables
 
 
 def enum_of(*values: str) -> Type:

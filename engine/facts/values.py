@@ -1,14 +1,15 @@
 """The values rules see: money, lists with unsure items, and the three ways a value can be absent.
 
 Python types at run time: text and enums `str`, number `int | Decimal` (never float), boolean `bool`,
-money `Money`, timestamp aware `datetime` in UTC, date `date`, duration `timedelta`, list `Items`,
-record `Rec`; absent values are `None` (has not come), `UNKNOWN` and `Unreadable`.
+money `Money`, timestamp aware `datetime` in UTC, date `date`, duration `timedelta`, working duration
+`WorkingDuration`, list `Items`, record `Rec`; absent values are `None` (has not come), `UNKNOWN` and `Unreadable`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Self
 
@@ -125,6 +126,65 @@ class Money:
 
     def __str__(self) -> str:
         return f"{self.amount:f} {self.currency}"
+
+
+class UnitMismatch(ValueError):  # noqa: N818
+    """Working days and working hours were mixed: how many hours a day has depends on the calendar and on the day."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingDuration:
+    """Time by a business calendar: whole working days (`int`), or time within working hours (`timedelta`,
+    whole minutes).
+
+    It neither mixes nor compares with an elapsed duration. Mixing days and hours raises `UnitMismatch`.
+    """
+
+    length: int | timedelta
+
+    def _same(self, other: WorkingDuration) -> tuple[Any, Any]:
+        if isinstance(self.length, int) is not isinstance(other.length, int):
+            raise UnitMismatch(f"{self} and {other} are counted in different units: hours make no days without a calendar")
+        return self.length, other.length
+
+    def __add__(self, other: WorkingDuration) -> WorkingDuration:
+        mine, others = self._same(other)
+        return WorkingDuration(mine + others)
+
+    def __sub__(self, other: WorkingDuration) -> WorkingDuration:
+        return self + -other
+
+    def __neg__(self) -> WorkingDuration:
+        return WorkingDuration(-self.length)
+
+    def __lt__(self, other: WorkingDuration) -> bool:
+        mine, others = self._same(other)
+        return bool(mine < others)
+
+    def __le__(self, other: WorkingDuration) -> bool:
+        return not other < self
+
+    def __gt__(self, other: WorkingDuration) -> bool:
+        return other < self
+
+    def __ge__(self, other: WorkingDuration) -> bool:
+        return not self < other
+
+    def equals(self, other: WorkingDuration) -> bool:
+        """Whether they are as long; unlike `==` it raises where that cannot be said."""
+        mine, others = self._same(other)
+        return bool(mine == others)
+
+    def __str__(self) -> str:
+        """As an author writes it: `1 working day`, `4 working hours`, `90 working minutes`."""
+        if isinstance(self.length, int):
+            return _counted(self.length, "day")
+        hours, rest = divmod(self.length, timedelta(hours=1))
+        return _counted(self.length // timedelta(minutes=1), "minute") if rest else _counted(hours, "hour")
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} working {unit}{'' if abs(count) == 1 else 's'}"
 
 
 class Items(tuple[Any, ...]):  # noqa: SLOT001 - a tuple of variable length cannot have slots with values

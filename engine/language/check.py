@@ -227,7 +227,14 @@ class Checker:
         of = self.check(node.operand)
         if of is None:
             return None
-        if isinstance(node.op, ast.Invert) or of.type.name not in ("number", "money", "duration", "any"):
+        if isinstance(node.op, ast.Invert) or of.type.name not in (
+            "number",
+            "money",
+            "duration",
+            "working_duration",
+            "period",
+            "any",
+        ):
             self.report(node, "type-mismatch", f"{_named(of)} has no negative; `not` negates a condition")
             return None
         if isinstance(of, Literal):

@@ -1,20 +1,27 @@
-"""Elapsed durations as authors write them: `4h`, `30m`, `2d`, `PT4H`."""
+"""Durations as authors write them: elapsed ones like `4h`, `30m`, `2d`, `PT4H`, and working ones like `2 working days`."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
 
+from engine.facts.values import WorkingDuration
+
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _SHORT = re.compile(r"([0-9]{1,6})\s*([a-zA-Z]+)", re.ASCII)
 _BETWEEN = re.compile(r"(?<=[a-zA-Z])\s+(?=[0-9])")  # `1d 4h` is what show_duration writes
 _ISO = re.compile(r"P(?:([0-9]{1,4})W)?(?:([0-9]{1,6})D)?(?:T(?:([0-9]{1,6})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,6})S)?)?", re.ASCII)
 _WRITTEN = "write it with a unit: 30m, 4h, 2d, 90s or PT4H"
+_WORKING = re.compile(r"([0-9]{1,6})\s+working\s+([a-zA-Z]+)", re.ASCII)
+_WORKING_UNITS = {"hour": timedelta(hours=1), "minute": timedelta(minutes=1)}
+_WORKING_WRITTEN = "write 5 working days, 4 working hours or 30 working minutes"
 
 
 def parse_duration(text: str) -> timedelta:
-    """The duration `text` names. Raises `ValueError` with a sentence for the author."""
+    """The elapsed duration `text` names. Raises `ValueError` with a sentence for the author."""
     text = text.strip()
+    if _is_working(text):
+        raise ValueError(f'"{text}" is a working duration, which only add_working counts; here time just passes: {_WRITTEN}')
     if text.startswith("P"):
         return _iso(text)
     written = [_SHORT.fullmatch(part) for part in _BETWEEN.split(text)]
@@ -29,6 +36,46 @@ def parse_duration(text: str) -> timedelta:
     if len(amounts) < len(written):
         raise ValueError(f'"{text}" names a unit twice: {_WRITTEN}')
     return timedelta(seconds=sum(amount * _SECONDS[unit] for unit, amount in amounts.items()))
+
+
+def parse_working(text: str) -> WorkingDuration:
+    """The working duration `text` names: whole days, hours or minutes. Raises `ValueError` with a sentence for the author."""
+    text = text.strip()
+    written = _WORKING.fullmatch(text)
+    if written is None:
+        raise ValueError(f'"{text}" {_about_working(text)}: {_WORKING_WRITTEN}')
+    count, unit = int(written[1]), written[2].lower().removesuffix("s")
+    if unit == "day":
+        return WorkingDuration(count)
+    if unit not in _WORKING_UNITS:
+        raise ValueError(f'"{text}": working time is counted in days, hours and minutes, not in {written[2]}: {_WORKING_WRITTEN}')
+    return WorkingDuration(count * _WORKING_UNITS[unit])
+
+
+def _about_working(text: str) -> str:
+    if len(_WORKING.findall(text)) > 1:
+        return "counts in two units: how many hours a day has depends on the calendar"
+    if _is_working(text):
+        return "is not a whole number of one unit"
+    try:
+        parse_duration(text)
+    except ValueError:
+        return "has no unit" if re.fullmatch(r"[0-9.]+", text) else "is not a working duration"
+    return "is an elapsed duration, not a working one"
+
+
+def parse_period(text: str) -> timedelta | WorkingDuration:
+    """The duration of either type that `text` names. Raises `ValueError` with a sentence for the author."""
+    if _is_working(text):
+        return parse_working(text)
+    try:
+        return parse_duration(text)
+    except ValueError as fault:
+        raise ValueError(f"{fault}, or 5 working days") from None
+
+
+def _is_working(text: str) -> bool:
+    return re.search(r"\bwork", text) is not None
 
 
 def _about_unit(unit: str) -> str:

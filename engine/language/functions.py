@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Literal
 
-from engine.facts.schema import ANY, BOOLEAN, DATE, DURATION, MONEY, NUMBER, TEXT, TIMESTAMP, Type, list_of
+from engine.facts.schema import ANY, BOOLEAN, DATE, DURATION, MONEY, NUMBER, PERIOD, TEXT, TIMESTAMP, Type, list_of
 from engine.facts.values import UNKNOWN, Gap, Items, Money, Rec, Unreadable
 from engine.language.operations import (
     ABSENT,
@@ -126,7 +126,7 @@ def _extreme(types: Sequence[Type]) -> Type:
     found = NONE
     for position, given in enumerate(types):
         joined = join(found, given)
-        if given.name not in ORDERED | {"none"} or joined is None:
+        if given.name not in ORDERED | {"none"} or joined is None or joined == PERIOD:
             raise Mistyped(position, "of one type that has an order" if position == 0 else str(found))
         found = joined
     return found

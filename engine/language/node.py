@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from engine.language.durations import parse_duration
+from engine.facts.values import WorkingDuration
+from engine.language.durations import parse_duration, parse_period, parse_working
 from engine.problems import Place, Problems, did_you_mean
 
+T = TypeVar("T")
 Scalar = str | int | Decimal | bool | None
 Style = Literal["plain", "single", "double", "block"]
 
@@ -103,10 +105,21 @@ class Node:
 
     def expect_duration(self, problems: Problems, what: str) -> timedelta | None:
         """The duration a scalar names, such as `4h`."""
-        if not self._expect(problems, what, "a duration such as 4h", self.kind == "scalar" and self.value is not None):
+        return self._spelled(problems, what, "a duration such as 4h", parse_duration)
+
+    def expect_working(self, problems: Problems, what: str) -> WorkingDuration | None:
+        """The working duration a scalar names, such as `5 working days`."""
+        return self._spelled(problems, what, "a working duration such as 5 working days", parse_working)
+
+    def expect_period(self, problems: Problems, what: str) -> timedelta | WorkingDuration | None:
+        """The duration of either type a scalar names."""
+        return self._spelled(problems, what, "a duration such as 48h or 5 working days", parse_period)
+
+    def _spelled(self, problems: Problems, what: str, wanted: str, parse: Callable[[str], T]) -> T | None:
+        if not self._expect(problems, what, wanted, self.kind == "scalar" and self.value is not None):
             return None
         try:
-            return parse_duration(self.text)
+            return parse(self.text)
         except ValueError as fault:
             problems.add(self.place, "bad-duration", f"{what}: {fault}")
             return None

@@ -14,7 +14,7 @@ from operator import ge, gt, le, lt
 from types import NoneType
 from typing import Any
 
-from engine.facts.values import UNKNOWN, CurrencyMismatch, Gap, Items, Money, Rec
+from engine.facts.values import UNKNOWN, CurrencyMismatch, Gap, Items, Money, Rec, WorkingDuration
 
 ABSENT = (NoneType, Gap)
 _TRAPS = [InvalidOperation, DivisionByZero, Overflow]
@@ -49,6 +49,7 @@ _FAMILIES: tuple[tuple[tuple[type, ...], str], ...] = (
     ((datetime,), "timestamp"),
     ((date,), "date"),
     ((timedelta,), "duration"),
+    ((WorkingDuration,), "working duration"),
     ((Rec,), "record"),
     ((tuple, list), "list"),
     ((dict,), "object"),
@@ -112,6 +113,8 @@ def equal(left: Any, right: Any) -> Any:
     if isinstance(left, Money) and isinstance(right, Money):
         _one_currency(left, right)
         return left.amount == right.amount
+    if isinstance(left, WorkingDuration) and isinstance(right, WorkingDuration):
+        return left.equals(right)
     if family(left) != family(right):
         raise Undecidable(f"{family(left)} and {family(right)} do not compare")
     return bool(left == right)
@@ -225,10 +228,22 @@ def add(left: Any, right: Any) -> Any:
 
 
 _ADDABLE = frozenset(
-    {("text", "text"), ("timestamp", "duration"), ("duration", "timestamp"), ("duration", "duration")},
+    {
+        ("text", "text"),
+        ("timestamp", "duration"),
+        ("duration", "timestamp"),
+        ("duration", "duration"),
+        ("working duration", "working duration"),
+    },
 )
 _SUBTRACTABLE = frozenset(
-    {("timestamp", "timestamp"), ("timestamp", "duration"), ("duration", "duration"), ("date", "date")},
+    {
+        ("timestamp", "timestamp"),
+        ("timestamp", "duration"),
+        ("duration", "duration"),
+        ("date", "date"),
+        ("working duration", "working duration"),
+    },
 )
 
 
@@ -292,7 +307,7 @@ def minus(value: Any) -> Any:
         return lacking(value)
     if isinstance(value, Money):
         return Money(-value.amount, value.currency)
-    if _is_number(value) or isinstance(value, timedelta):
+    if _is_number(value) or isinstance(value, timedelta | WorkingDuration):
         return -value
     raise Undecidable(f"{family(value)} has no negative")
 

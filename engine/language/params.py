@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.facts.codec import timestamp
-from engine.facts.schema import FieldSpec, Kind, Type, Vocabulary, record_of
+from engine.facts.schema import SETTINGS, FieldSpec, Kind, Type, Vocabulary, record_of
 from engine.facts.values import Money, Rec
 from engine.language.node import Node
 from engine.language.types import read_type
@@ -49,7 +49,7 @@ def read_param(name: str, place: Place, node: Node, problems: Problems) -> Param
     if not node.expect_keys(problems, what, ["type"], ["default", "doc"]):
         return None
     typed, default, doc = node.get("type"), node.get("default"), node.get("doc")
-    found = None if typed is None else read_type(typed, (), problems, what)
+    found = None if typed is None else read_type(typed, (), problems, what, SETTINGS)
     if found is None:
         return None
     value = None if default is None else read_setting(default, found, problems, f"the default of {what}")
@@ -98,6 +98,10 @@ def read_setting(node: Node, wanted: Type, problems: Problems, what: str) -> Any
             return node.expect_boolean(problems, what)
         case "duration":
             return node.expect_duration(problems, what)
+        case "working_duration":
+            return node.expect_working(problems, what)
+        case "period":
+            return node.expect_period(problems, what)
         case "number" if isinstance(node.value, int | Decimal) and not isinstance(node.value, bool):
             return node.value
         case "money" | "timestamp" if node.is_text:

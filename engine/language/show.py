@@ -47,7 +47,7 @@ def _scalar(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, timedelta):
         return show_duration(value)
-    return str(value)
+    return str(value)  # a working duration is written as authors write it
 
 
 def _amount(money: Money) -> str:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
-from engine.facts.schema import ANY, BOOLEAN, SCALARS, TEXT, Type, enum_of, list_of, record_of
+from engine.facts.schema import (
+    ANY,
+    BOOLEAN,
+    DURATION,
+    PERIOD,
+    SCALARS,
+    SETTINGS,
+    TEXT,
+    WORKING_DURATION,
+    Type,
+    enum_of,
+    list_of,
+    record_of,
+)
 from engine.language.node import Node
 from engine.problems import Problems, did_you_mean
 
 NONE = Type("none")  # the literal `none`, and the element of an empty list: joins with everything
 CONDITION = Type("condition")  # wanted of an entry of `when`: a boolean or a list
 
-ORDERED = frozenset({"text", "number", "money", "timestamp", "date", "duration", "any"})
+ORDERED = frozenset({"text", "number", "money", "timestamp", "date", "duration", "working_duration", "any"})
+PERIODS = frozenset({DURATION, WORKING_DURATION, PERIOD})  # the two do not mix, but either is a period
 WORDS = frozenset({"text", "enum"})
 
 
@@ -19,6 +33,8 @@ def comparable(left: Type, right: Type) -> bool:
     """Whether `==` between the two can ever be true."""
     if "any" in (left.name, right.name):
         return True
+    if PERIOD in (left, right):  # which of the two types it is, is not known before it is counted
+        return False
     if left.name in WORDS and right.name in WORDS:
         both_listed = left.name == right.name == "enum"
         return not both_listed or bool(set(left.values) & set(right.values))
@@ -39,6 +55,8 @@ def join(left: Type, right: Type) -> Type | None:
         if left.name == right.name == "enum":
             return enum_of(*dict.fromkeys((*left.values, *right.values)))
         return TEXT
+    if left in PERIODS and right in PERIODS:
+        return PERIOD
     if left.of is not None and right.of is not None:
         element = join(left.of, right.of)
         return None if element is None else list_of(element)
@@ -53,6 +71,8 @@ def fits(actual: Type, wanted: Type) -> bool:
         return actual == BOOLEAN or actual.of is not None
     if wanted == TEXT:
         return actual.name == "enum"
+    if wanted == PERIOD:
+        return actual in PERIODS
     if wanted.name == actual.name == "enum":
         return set(actual.values) <= set(wanted.values)
     if wanted.of is not None and actual.of is not None:
@@ -60,20 +80,25 @@ def fits(actual: Type, wanted: Type) -> bool:
     return False
 
 
-def read_type(node: Node, kinds: Container[str], problems: Problems, what: str) -> Type | None:
-    """The type a node names: `money`, `{enum: [a, b]}`, `{list: money}`, `{list: rma_unit}`, `{record: unit}`."""
+def read_type(
+    node: Node, kinds: Container[str], problems: Problems, what: str, scalars: Mapping[str, Type] = SCALARS
+) -> Type | None:
+    """The type a node names: `money`, `{enum: [a, b]}`, `{list: money}`, `{list: rma_unit}`, `{record: unit}`.
+
+    `scalars` are those that can stand there: settings have some that facts have not.
+    """
     if node.kind == "map" and len(node.entries) == 1:
         form, place, inner = next(node.items())
         if form == "enum":
             return _enum(inner, problems, what)
         if form == "list":
-            element = read_type(inner, kinds, problems, what)
+            element = read_type(inner, kinds, problems, what, scalars)
             return None if element is None else list_of(element)
         if form == "record":
-            return _named(inner, kinds, problems, what, scalars=False)
+            return _named(inner, kinds, problems, what, {})
         problems.add(place, "unknown-type", f'{what} has no type form "{form}"{did_you_mean(form, ("enum", "list", "record"))}')
         return None
-    return _named(node, kinds, problems, what, scalars=True)
+    return _named(node, kinds, problems, what, scalars)
 
 
 def _enum(node: Node, problems: Problems, what: str) -> Type | None:
@@ -89,22 +114,22 @@ def _enum(node: Node, problems: Problems, what: str) -> Type | None:
     return enum_of(*dict.fromkeys(names))
 
 
-def _named(node: Node, kinds: Container[str], problems: Problems, what: str, *, scalars: bool) -> Type | None:
+def _named(node: Node, kinds: Container[str], problems: Problems, what: str, scalars: Mapping[str, Type]) -> Type | None:
     name = node.expect_text(problems, f"the type of {what}")
     if name is None:
         return None
-    if scalars and name in SCALARS:
-        return SCALARS[name]
+    if name in scalars:
+        return scalars[name]
     if name in kinds:
         return record_of(name)
-    valid = [*(SCALARS if scalars else ()), *(kinds if isinstance(kinds, dict | set | frozenset | tuple) else ())]
+    valid = [*scalars, *(kinds if isinstance(kinds, dict | set | frozenset | tuple) else ())]
     problems.add(node.place, "unknown-type", f'{what}: there is no type "{name}"{did_you_mean(name, valid)}')
     return None
 
 
 _ARITHMETIC = {
-    **{("+", t, t): t for t in ("number", "money", "text", "duration")},
-    **{("-", t, t): t for t in ("number", "money", "duration")},
+    **{("+", t, t): t for t in ("number", "money", "text", "duration", "working_duration")},
+    **{("-", t, t): t for t in ("number", "money", "duration", "working_duration")},
     ("+", "timestamp", "duration"): "timestamp",
     ("+", "duration", "timestamp"): "timestamp",
     ("-", "timestamp", "timestamp"): "duration",
@@ -128,4 +153,4 @@ def arithmetic(operator: str, left: Type, right: Type) -> Type | None:
         return join(left, right)
     of_left, of_right = ("text" if t.name == "enum" else t.name for t in (left, right))
     result = _ARITHMETIC.get((operator, of_left, of_right))
-    return None if result is None else SCALARS[result]
+    return None if result is None else SETTINGS[result]
