@@ -34,7 +34,7 @@ from engine.language.terms import (
     path_of,
 )
 from engine.language.types import CONDITION, NONE, ORDERED, arithmetic, comparable, fits, join
-from engine.problems import Problems, Severity, did_you_mean
+from engine.problems import Problems, did_you_mean
 
 _WORDS: Mapping[str, tuple[Any, Type]] = {"true": (True, BOOLEAN), "false": (False, BOOLEAN), "none": (None, NONE)}
 _COMPARE: Mapping[type[ast.cmpop], str] = {
@@ -60,9 +60,9 @@ class Checker:
         self.reads: set[str] = set()
         self.constant = True
 
-    def report(self, at: ast.AST | int, code: str, message: str, severity: Severity = "error") -> None:
+    def report(self, at: ast.AST | int, code: str, message: str) -> None:
         offset = at if isinstance(at, int) else self.syntax.offset(at)
-        self.problems.add(self.locate(offset), code, message, severity)
+        self.problems.add(self.locate(offset), code, message)
 
     def check(self, node: ast.expr) -> Term | None:
         """The term of a syntax tree, or None once its faults are reported."""
@@ -142,10 +142,8 @@ class Checker:
         declared = self.scope.params if group == "params" else self.scope.answers
         self.constant = False
         if node.attr not in declared:
-            what = "parameter" if group == "params" else "rule with answers"
-            self.report(
-                at, f"unknown-{group.rstrip('s')}", f'there is no {what} "{node.attr}"{did_you_mean(node.attr, declared)}'
-            )
+            what, code = ("parameter", "unknown-param") if group == "params" else ("rule with answers", "unknown-answer")
+            self.report(at, code, f'there is no {what} "{node.attr}"{did_you_mean(node.attr, declared)}')
             return None
         if group == "answer":
             self.reads.add(f"answer.{node.attr}")
@@ -508,7 +506,7 @@ class Checker:
             return
         if base.name not in self.guards:
             said = f"{base.name} itself may not have come, and all of it is missing then: guard it with exists({base.name})"
-            self.report(term.offset, "missing-record", said, "warning")
+            self.report(term.offset, "missing-record", said)
 
 
 def _source_of(term: Term) -> Term:

@@ -52,7 +52,7 @@ def warn_unguarded(rules: tuple[Rule, ...], facts: tuple[DerivedFact, ...], grou
                         f'where {name} has not come this is unknown, and the forbid of "{rule.id}" binds: '
                         f"guard it, as in exists({path}) and ..."
                     )
-                    problems.add(read.expression.place, "unguarded-forbid", said, "warning")
+                    problems.add(read.expression.place, "unguarded-forbid", said)
 
 
 def _read(expression: Expression, scope: Scope) -> _Read | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
-Severity = Literal["error", "warning"]
+from engine.problems.codes import CODES
+from engine.problems.declared import Severity
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,12 +28,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One fault. `code` is stable and searchable, `message` names the wanted and the actual."""
+    """One fault. `code` is one of `engine.problems.codes`, `message` names the wanted and the actual."""
 
     place: Place
     code: str
     message: str
-    severity: Severity = "error"
+
+    @property
+    def severity(self) -> Severity:
+        """As the code declares; what is not declared is an error."""
+        declared = CODES.get(self.code)
+        return "error" if declared is None else declared.severity
 
     def __str__(self) -> str:
         return f"{self.place}: {self.severity} {self.code}: {self.message}"
@@ -45,8 +50,8 @@ class Problems:
 
     _found: set[Problem] = field(default_factory=set)
 
-    def add(self, place: Place, code: str, message: str, severity: Severity = "error") -> None:
-        self._found.add(Problem(place, code, message, severity))
+    def add(self, place: Place, code: str, message: str) -> None:
+        self._found.add(Problem(place, code, message))
 
     def extend(self, problems: Iterable[Problem]) -> None:
         self._found.update(problems)

@@ -1,0 +1,12 @@
+"""Every problem code, declared once. A new one is one more `Code` in the module it fits, or in a new module named below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.problems.codes import clients, doubts, expressions, rules, words, writing
+from engine.problems.declared import Code
+
+CODES: Mapping[str, Code] = {
+    code.name: code for module in (writing, expressions, rules, words, clients, doubts) for code in module.CODES
+}

@@ -1,0 +1,135 @@
+"""Codes of what is wrong with a client: its settings, connectors and secrets."""
+
+from __future__ import annotations
+
+from engine.problems.declared import Code
+
+CODES = (
+    Code(
+        "unknown-client",
+        "error",
+        "No such client",
+        "A client is a folder rules/clients/<client> with a client.yaml in it.",
+        "# instep check --client amce",
+        "# instep check --client acme",
+    ),
+    Code(
+        "missing-client",
+        "error",
+        "A client's folder without a client.yaml",
+        "Without it nothing says what the client extends, and its rules would be passed over in silence.",
+        """
+        # rules/clients/northwind/rules.yaml
+        params: {}
+        """,
+        """
+        # rules/clients/northwind/client.yaml
+        client: northwind
+        """,
+    ),
+    Code(
+        "unknown-pack",
+        "error",
+        "A pack that does not exist",
+        "`extends` names folders of rules/, as base is one.",
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        extends: [bass]
+        """,
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        extends: [base]
+        """,
+    ),
+    Code(
+        "unknown-connector",
+        "error",
+        "A connector that is not installed or has no mappings",
+        "`use` names an installed connector, which has its YAML in mappings/<connector>.",
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        connectors:
+          marketplace: {use: shopp}
+          returns: {use: portal}
+        """,
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        connectors:
+          marketplace: {use: shop}
+          returns: {use: portal}
+        """,
+    ),
+    Code(
+        "wrong-role",
+        "error",
+        "A connector in another's role",
+        "Each connector is made for one role: a carrier's cannot stand for the warehouse. Found when the service starts.",
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        connectors:
+          warehouse: {use: mirakl}
+        """,
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        connectors:
+          marketplace: {use: mirakl}
+        """,
+    ),
+    Code(
+        "connector-setting",
+        "error",
+        "A setting the connector does not accept",
+        "Each connector knows its own settings and checks them when the service starts.",
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        connectors:
+          marketplace: {use: mirakl, shop_id: first}
+        """,
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        connectors:
+          marketplace: {use: mirakl, url: https://example.mirakl.net, api_key: {secret: MIRAKL_KEY}, shop_id: 2001}
+        """,
+    ),
+    Code(
+        "missing-param",
+        "error",
+        "A parameter the client has to set",
+        "The pack declares it without a default, because no value is right for everyone.",
+        """
+        # rules/base/example.yaml
+        params:
+          refund_reason: {type: text, silence: {unused-param: "for clients to come"}}
+        """,
+        """
+        # rules/base/example.yaml
+        params:
+          refund_reason: {type: text, default: returned, silence: {unused-param: "for clients to come"}}
+        """,
+    ),
+    Code(
+        "secret-missing",
+        "error",
+        "A secret that is not set",
+        "Secrets are only named in client.yaml. Their values are looked up in the environment or a .env file as NAME, or in the file that "
+        "NAME_FILE names.",
+        "# api_key: {secret: MIRAKL_KEY}, and MIRAKL_KEY is set nowhere",
+        "# api_key: {secret: MIRAKL_KEY}, with MIRAKL_KEY=... in .env",
+    ),
+    Code(
+        "secret-file",
+        "error",
+        "A secret's file that cannot be read",
+        "NAME_FILE names a file whose text is the secret, as container platforms provide it. It is not there, or may not be read.",
+        "# MIRAKL_KEY_FILE=/run/secrets/mirakl, which does not exist",
+        "# MIRAKL_KEY_FILE=/run/secrets/mirakl, which exists and may be read",
+    ),
+)
