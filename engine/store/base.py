@@ -177,6 +177,35 @@ class FetchRow:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RuleSetRow:
+    """A rule set that was activated. `passed_over` is the digest of the files that lay on disk when another set was chosen by
+    hand; `caught_up_at` is when all open cases had been looked at with it.
+    """
+
+    id: int
+    hash: str
+    client: str
+    activated_at: datetime
+    activated_by: str
+    why: str
+    passed_over: str
+    caught_up_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationRequest:
+    """That somebody wants a rule set activated, and what became of it."""
+
+    id: int
+    hash: str
+    asked_by: str
+    asked_at: datetime
+    done_at: datetime | None = None
+    fine: bool = False
+    outcome: str = ""
+
+
 class Journal(Protocol):
     """Every event, append-only, in the order it came to be known."""
 
@@ -364,15 +393,53 @@ class Rounds(Protocol):
 
 
 class RuleSets(Protocol):
-    """Which rule sets were active, and since when."""
+    """Which rule sets were active, since when, made from which files and activated by whom."""
 
-    def activate(self, rule_set: RuleSet, files: Mapping[str, str], at: datetime) -> int:
+    def activate(
+        self, rule_set: RuleSet, files: Mapping[str, str], at: datetime, by: str = "", why: str = "", passed_over: str = ""
+    ) -> int:
         """The id decisions refer to; the active one keeps its id while its hash stays the same."""
         ...
 
     def active(self) -> tuple[str, str] | None:
         """Client and hash of the active rule set."""
         ...
+
+    def current(self) -> RuleSetRow | None:
+        """The active one."""
+        ...
+
+    def caught_up(self, rule_set_id: int, at: datetime) -> None: ...
+
+    def history(self, limit: int) -> list[RuleSetRow]:
+        """The latest first."""
+        ...
+
+    def named(self, start: str) -> list[RuleSetRow]:
+        """The last activation of each set whose hash begins so."""
+        ...
+
+    def files(self, rule_set_id: int) -> dict[str, str]:
+        """The text of each of its files, by path."""
+        ...
+
+    def request(self, hash_: str, by: str, at: datetime) -> int:
+        """Asks the service for a rule set, which is at once or at its next start looked after. A visitor may."""
+        ...
+
+    def requested(self) -> list[ActivationRequest]:
+        """Those that nobody has looked after yet."""
+        ...
+
+    def request_of(self, request_id: int) -> ActivationRequest | None: ...
+
+    def answer_request(self, request_id: int, at: datetime, outcome: str, *, fine: bool) -> None: ...
+
+    def save_status(self, status: str) -> None:
+        """How reading the files went last, as JSON text, for others to see."""
+        ...
+
+    def status(self) -> str: ...
 
 
 class Store(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 from sqlite_utils import Database, Migrations
@@ -194,7 +195,54 @@ create table position (
 insert into position (id, journal_seq) values (1, 0);
 """
 
-STEPS = (("the_first_tables", FIRST),)
+ACTIVATIONS = """
+create table rule_files (
+    id integer primary key,
+    digest text not null unique,
+    text text not null
+);
+
+create table rule_set_files (
+    rule_set_id integer not null references rule_sets (id),
+    path text not null,
+    file_id integer not null references rule_files (id),
+    primary key (rule_set_id, path)
+) without rowid;
+
+insert or ignore into rule_files (digest, text)
+    select digest(f.value), f.value from rule_sets s, json_each(s.files) f;
+insert into rule_set_files (rule_set_id, path, file_id)
+    select s.id, f.key, k.id from rule_sets s, json_each(s.files) f join rule_files k on k.digest = digest(f.value);
+alter table rule_sets drop column files;
+alter table rule_sets add column activated_by text not null default '';
+alter table rule_sets add column why text not null default '';
+alter table rule_sets add column passed_over text not null default '';
+alter table rule_sets add column caught_up_at text;
+update rule_sets set caught_up_at = activated_at;
+
+create table rule_requests (
+    id integer primary key,
+    hash text not null,
+    asked_by text not null,
+    asked_at text not null,
+    done_at text,
+    fine integer not null default 0,
+    outcome text not null default ''
+);
+create index rule_requests_open on rule_requests (id) where done_at is null;
+
+create table rule_status (
+    id integer primary key check (id = 1),
+    status text not null
+);
+"""
+
+STEPS = (("the_first_tables", FIRST), ("activations", ACTIVATIONS))
+
+
+def digest(text: str) -> str:
+    """What a file of a rule set is known by: the same text is kept once."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def migrations() -> Migrations:
@@ -207,6 +255,7 @@ def migrations() -> Migrations:
 
 def _running(script: str) -> Callable[[Database], None]:
     def step(db: Database) -> None:
+        db.conn.create_function("digest", 1, digest, deterministic=True)
         for statement in script.split(";\n"):
             if statement.strip():
                 db.conn.execute(statement)

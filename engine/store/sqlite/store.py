@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
 
 from sqlite_utils import Database
 
-from engine.language.ruleset import RuleSet
 from engine.store.base import NewerStore
 from engine.store.schema import migrations, unknown_steps
 from engine.store.sqlite.cases import SqliteCases
@@ -22,14 +19,14 @@ from engine.store.sqlite.lock import WriterLock
 from engine.store.sqlite.outbox import SqliteOutbox
 from engine.store.sqlite.records import SqliteRecords
 from engine.store.sqlite.rounds import SqliteRounds
-from engine.store.stamps import stamp
+from engine.store.sqlite.rule_sets import SqliteRuleSets
 
 COUNTED = ("journal", "records", "cases", "decisions", "effects", "exceptions", "set_aside")
 
 
 class SqliteStore:
     """One file. The `owner` runs the client and holds the writer lock; a `visitor` reads, and may append to the journal what a
-    person decided, which the owner then takes in.
+    person decided, and ask for a rule set, which the owner then looks after.
     """
 
     def __init__(self, connection: sqlite3.Connection, lock: WriterLock | None) -> None:
@@ -111,25 +108,6 @@ class SqliteStore:
 
     def _data_version(self) -> int:
         return int(self._connection.execute("pragma data_version").fetchone()[0])
-
-
-class SqliteRuleSets:
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._run = connection.execute
-
-    def activate(self, rule_set: RuleSet, files: Mapping[str, str], at: datetime) -> int:
-        last = self._run("select id, hash, client from rule_sets order by id desc limit 1").fetchone()
-        if last and last[1:] == (rule_set.hash, rule_set.client):
-            return int(last[0])
-        row = self._run(
-            "insert into rule_sets (hash, client, files, activated_at) values (?, ?, ?, ?) returning id",
-            (rule_set.hash, rule_set.client, json.dumps(files, sort_keys=True), stamp(at)),
-        ).fetchone()
-        return int(row[0])
-
-    def active(self) -> tuple[str, str] | None:
-        row = self._run("select client, hash from rule_sets order by id desc limit 1").fetchone()
-        return (row[0], row[1]) if row else None
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, synchronous: str, *, migrate: bool) -> None:
