@@ -131,6 +131,8 @@ def _exceptions(decision: Decision) -> Iterator[Text]:
 
 def _entry(entry: Entry) -> Iterator[Text]:
     head = Text.assemble((entry.rule, "bold"), f" {entry.item}" if entry.item else "", (f"  {entry.place}", "dim"))
+    if entry.overrides:
+        head.append(f", overridden at {', '.join(entry.overrides)}", "dim")
     if entry.until is not None:
         head.append(f"  until {show(entry.until)}", "cyan")
     yield head

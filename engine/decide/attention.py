@@ -116,7 +116,7 @@ def _raise(seen: Seen, standing: Standing, raising: Raise, opened: dict[str, Exc
         runbook=raising.runbook.render(env) if raising.runbook is not None else rule.runbook,
         answers=dict(raising.answers),
         rules=(rule.id,),
-        places=(str(rule.place),),
+        places=rule.places,
         snooze=raising.snooze,
         mode="shadow" if rule.mode == "shadow" else "live",
     )
@@ -221,7 +221,7 @@ def _missing(seen: Seen, fact: str, rules: Sequence[Rule]) -> ExceptionState:
         "Find out why the fact has not come, or came in a form that cannot be read, and supply it.",
         facts=(fact,),
         rules=tuple(sorted(by_id)),
-        places=tuple(sorted(str(r.place) for r in by_id.values())),
+        places=tuple(sorted(place for r in by_id.values() for place in r.places)),
         owner=owners[0] if owners else OPERATIONS,
     )
 

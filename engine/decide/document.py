@@ -143,6 +143,8 @@ def _veto(veto: Any) -> dict[str, Any]:
 def entry_to_json(entry: Entry) -> dict[str, Any]:
     """One line of the trace."""
     found: dict[str, Any] = {"rule": entry.rule, "item": entry.item, "outcome": entry.outcome, "place": entry.place}
+    if entry.overrides:
+        found["overrides"] = list(entry.overrides)
     if entry.because:
         found["because"] = [_because(b) for b in entry.because]
     if entry.until is not None:

@@ -132,5 +132,5 @@ def _breach(promise: PromiseSpec, item: str, why: str, now: datetime) -> Excepti
         now,
         promise.doc or "Find out what stood in the way; the trace of the case says which rule held or was blocked.",
         rules=(promise.id,),
-        places=(str(promise.place),),
+        places=tuple(str(place) for place in promise.origins or (promise.place,)),
     )

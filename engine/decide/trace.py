@@ -6,7 +6,7 @@ Worked out on demand from a decision, which holds everything it was made from.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -34,7 +34,7 @@ class Because:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What came of one rule for one item."""
+    """What came of one rule for one item. `overrides` are where the rule at `place` is changed by others."""
 
     rule: str
     item: str
@@ -46,11 +46,12 @@ class Entry:
     blocked: tuple[Blocked, ...] = ()
     planned: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
 
 
 def trace(rule_set: RuleSet, decision: Decision) -> tuple[Entry, ...]:
     """Every rule, for every item it was looked at for."""
-    return tuple(entry for rule in rule_set.rules for entry in _entries(rule, decision))
+    return tuple(replace(entry, overrides=rule.places[1:]) for rule in rule_set.rules for entry in _entries(rule, decision))
 
 
 def _entries(rule: Rule, decision: Decision) -> Iterator[Entry]:

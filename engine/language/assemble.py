@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from engine.facts.outside import Action, Codes
@@ -16,6 +17,7 @@ from engine.language.derived import Draft, read_draft, reading_closure, resolve
 from engine.language.fingerprint import fingerprint
 from engine.language.mapping import RecordMapping
 from engine.language.node import Node
+from engine.language.override import Definition
 from engine.language.params import Params, ParamSpec, read_param, settle, unset
 from engine.language.promises import read_promise
 from engine.language.rules import Ground, Question, question_of, read_rule
@@ -49,7 +51,8 @@ def assemble(given: Ingredients, problems: Problems, *, warn: bool = False) -> R
         codes={name: given.codes.get(name, {}) for name in sorted(mappable(given.actions))},
         time_zone=ZoneInfo(given.client.time_zone if given.client else "UTC"),
     )
-    vocabulary, facts = resolve(_drafts(given, problems), scope, problems)
+    vocabulary, resolved = resolve(_drafts(given, problems), scope, problems)
+    facts = tuple(_placed(fact, given.sections.facts[f"{fact.kind}.{fact.name}"]) for fact in resolved)
     scope = replace(scope, vocabulary=vocabulary)
     ground = Ground(scope, given.sections.precedence, given.actions, _questions(given.sections, vocabulary))
     rules = _rules(given.sections, ground, problems)
@@ -60,10 +63,18 @@ def assemble(given: Ingredients, problems: Problems, *, warn: bool = False) -> R
     return _rule_set(given, params, vocabulary, rules, facts, promises)
 
 
+_Compiled = TypeVar("_Compiled", Rule, DerivedFact, PromiseSpec)
+
+
+def _placed(compiled: _Compiled, definition: Definition) -> _Compiled:
+    """With every place it came from."""
+    return replace(compiled, place=definition.place, origins=definition.origins)
+
+
 def _params(given: Ingredients, problems: Problems) -> Params:
     specs: dict[str, ParamSpec] = {}
     for name, entry in sorted(given.sections.params.items()):
-        spec = read_param(name, entry.place, entry.node, problems)
+        spec = read_param(name, entry.latest, entry.node, problems)
         if spec is not None:
             specs[name] = spec
     for name, spec in list(specs.items()):
@@ -79,7 +90,7 @@ def _params(given: Ingredients, problems: Problems) -> Params:
 def _drafts(given: Ingredients, problems: Problems) -> dict[str, Draft]:
     drafts: dict[str, Draft] = {}
     for name, entry in given.sections.facts.items():
-        draft = read_draft(name, entry.place, entry.node, given.vocabulary, problems)
+        draft = read_draft(name, entry.latest, entry.node, given.vocabulary, problems)
         if draft is not None:
             drafts[name] = draft
     return drafts
@@ -94,8 +105,8 @@ def _rules(sections: Sections, ground: Ground, problems: Problems) -> tuple[Rule
     if sections.rules and sections.precedence_place is None:
         first = min(entry.place for entry in sections.rules.values())
         problems.add(first, "missing-key", "no file says in which order groups win: write precedence: [hold, refund, ...]")
-    rules = (read_rule(rule_id, e.place, e.node, ground, problems) for rule_id, e in sorted(sections.rules.items()))
-    found = tuple(rule for rule in rules if rule is not None)
+    rules = (read_rule(rule_id, e.latest, e.node, ground, problems) for rule_id, e in sorted(sections.rules.items()))
+    found = tuple(_placed(rule, sections.rules[rule.id]) for rule in rules if rule is not None)
     for rule in found:
         if rule.was and rule.was in sections.rules:
             said = f'"was" names the earlier id of a renamed rule; "{rule.was}" is still there'
@@ -104,8 +115,8 @@ def _rules(sections: Sections, ground: Ground, problems: Problems) -> tuple[Rule
 
 
 def _promises(sections: Sections, ground: Ground, problems: Problems) -> tuple[PromiseSpec, ...]:
-    found = (read_promise(name, e.place, e.node, ground, problems) for name, e in sorted(sections.promises.items()))
-    return tuple(promise for promise in found if promise is not None)
+    found = (read_promise(name, e.latest, e.node, ground, problems) for name, e in sorted(sections.promises.items()))
+    return tuple(_placed(promise, sections.promises[promise.id]) for promise in found if promise is not None)
 
 
 def _rule_set(

@@ -17,7 +17,9 @@ def check_whole(sections: Sections, rules: tuple[Rule, ...], problems: Problems)
 
 
 def _vetoes_bind_something(sections: Sections, rules: tuple[Rule, ...], problems: Problems) -> None:
-    """A forbid binds the groups below its own. Rules that do not compile count too: their faults are told already."""
+    """A forbid binds the groups below its own. Rules that do not compile count too: their faults are told already. So do rules
+    that are off or in shadow: whoever turns one off need not take away every forbid that is meant for it.
+    """
     ranks = {group: rank for rank, group in enumerate(sections.precedence)}
     lowest: dict[str, int] = {}
     for entry in sections.rules.values():
@@ -33,7 +35,7 @@ def _vetoes_bind_something(sections: Sections, rules: tuple[Rule, ...], problems
 
 def _proposed(node: Node) -> Iterator[str]:
     then = node.get("then")
-    if then is not None and _text(node, "mode") != "off":
+    if then is not None:
         for element in then.elements:
             for key, _, _ in element.items():
                 yield key

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engine.facts.outside import Action, Codes
@@ -17,7 +18,7 @@ from engine.language.node import Node
 from engine.language.ruleset import RuleSet
 from engine.language.sections import Sections, read_file, yaml_files
 from engine.language.vocabulary import read_vocabulary
-from engine.problems import Place, Problems, ProblemsFound, did_you_mean
+from engine.problems import Place, Problem, Problems, ProblemsFound, did_you_mean
 
 __all__ = ["Project", "check", "client_directory", "clients", "files_of", "load", "load_client", "project_root"]
 
@@ -69,15 +70,35 @@ def load(project: Project, client: str, actions: Mapping[str, Action]) -> RuleSe
 
 
 def check(project: Project, actions: Mapping[str, Action], client: str | None = None) -> Problems:
-    """All problems of all files at once: of the base pack and one client, or of every client that is there."""
+    """All problems of all files at once: of one client and what it extends, or of the base pack and every client that is there.
+
+    What only some clients bring about in a file of all names them.
+    """
     files = _files(project)
     problems = Problems()
-    if client is None:
-        _compile(files, None, actions, problems, warn=True)
-        _check_folders(files, problems)
-    for each in clients(files) if client is None else (client,):
-        _compile(files, each, actions, problems, warn=True)
+    if client is not None:
+        _compile(files, client, actions, problems, warn=True)
+        return problems
+    _compile(files, None, actions, problems, warn=True)
+    shared = frozenset(problems)
+    _check_folders(files, problems)
+    brought: dict[Problem, list[str]] = {}
+    for each in clients(files):
+        own = Problems()
+        _compile(files, each, actions, own, warn=True)
+        for problem in own:
+            if problem not in shared:
+                brought.setdefault(problem, []).append(each)
+    problems.extend(_naming(problem, by) for problem, by in brought.items())
     return problems
+
+
+def _naming(problem: Problem, by: Sequence[str]) -> Problem:
+    """A fault in a file of all that is one only for these clients says so; one in a client's own file tells it by its place."""
+    if len(by) == 1 and problem.place.file.startswith(f"{CLIENTS}/{by[0]}/"):
+        return problem
+    whose = f"for the client{'s' if len(by) > 1 else ''} {', '.join(by)}"
+    return replace(problem, message=f"{problem.message} ({whose})")
 
 
 def _compile(
@@ -94,6 +115,7 @@ def _compile(
             tree = read_file(files, name, problems)
             if tree is not None:
                 sections.add(tree, problems)
+    sections.settle(problems)
     vocabulary = _vocabulary(files, problems)
     used = _connectors(files, config, node, problems)
     if config is not None and node is not None:
@@ -124,7 +146,7 @@ def _client(files: Files, client: str, problems: Problems) -> tuple[ClientConfig
 
 
 def _packs(files: Files, names: list[str], node: Node | None, problems: Problems) -> Iterator[str]:
-    there = [name for name in files.folders("rules") if name != "clients"]
+    there = _there(files)
     listed = node.get("extends") if node is not None else None
     for number, name in enumerate(names):
         place = Place("rules") if listed is None else listed.elements[number].place
@@ -137,12 +159,26 @@ def _packs(files: Files, names: list[str], node: Node | None, problems: Problems
 
 
 def _check_folders(files: Files, problems: Problems) -> None:
-    """A client without its `client.yaml` would be passed over in silence."""
+    """A client without its `client.yaml`, and a pack that nobody extends, would be passed over in silence."""
     named = clients(files)
     for name in files.folders(CLIENTS):
         if name not in named:
             folder = Place(f"{CLIENTS}/{name}")
             problems.add(folder, "missing-client", f"this folder needs a {_CLIENT}, which says what the client extends")
+    extended = {"base"}.union(*(_extended(files, client) for client in named))
+    for pack in _there(files):
+        if pack not in extended:
+            said = f'no client extends "{pack}", so nothing in it is checked: name it under extends in a {_CLIENT}'
+            problems.add(Place(f"rules/{pack}"), "unused-pack", said)
+
+
+def _there(files: Files) -> list[str]:
+    return [name for name in files.folders("rules") if name != "clients"]
+
+
+def _extended(files: Files, client: str) -> list[str]:
+    config, _ = _client(files, client, Problems())
+    return [] if config is None else config.extends
 
 
 def _vocabulary(files: Files, problems: Problems) -> Vocabulary:

@@ -154,7 +154,7 @@ class Raise:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One compiled rule. `rank` is its group's place in the precedence, 0 the highest. `meaning` changes only when `each`,
-    `when` or `for` change in meaning. `origins` is every place it came from.
+    `when` or `for` change in meaning. `origins` is every place it came from: its definition, then each override.
     """
 
     id: str
@@ -179,6 +179,11 @@ class Rule:
     reads: frozenset[str] = frozenset()
     origins: tuple[Place, ...] = ()
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """`origins` as text, for what names the rule to people."""
+        return tuple(str(place) for place in self.origins or (self.place,))
+
 
 @dataclass(frozen=True, slots=True)
 class DerivedFact:
@@ -190,6 +195,7 @@ class DerivedFact:
     expression: Expression
     doc: str
     place: Place
+    origins: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +214,7 @@ class PromiseSpec:
     must: Expression | None = None
     must_owned: tuple[str, ...] = ()
     doc: str = ""
+    origins: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

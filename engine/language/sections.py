@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.language.files import Files
 from engine.language.node import Entry, Node
+from engine.language.override import Definition, is_override, settled
 from engine.language.source import read_source
 from engine.problems import Place, Problems
 
@@ -15,17 +16,18 @@ _NAMED = {"params": "the parameter", "facts": "the fact", "rules": "the rule", "
 
 @dataclass(slots=True)
 class Sections:
-    """All entries by section and id, and the one order of precedence."""
+    """All definitions by section and id, and the one order of precedence. Add every file, then `settle`."""
 
-    params: dict[str, Entry] = field(default_factory=dict)
-    facts: dict[str, Entry] = field(default_factory=dict)
-    rules: dict[str, Entry] = field(default_factory=dict)
-    promises: dict[str, Entry] = field(default_factory=dict)
+    params: dict[str, Definition] = field(default_factory=dict)
+    facts: dict[str, Definition] = field(default_factory=dict)
+    rules: dict[str, Definition] = field(default_factory=dict)
+    promises: dict[str, Definition] = field(default_factory=dict)
     precedence: tuple[str, ...] = ()
     precedence_place: Place | None = None
+    _said: dict[str, dict[str, list[Entry]]] = field(default_factory=dict)  # section -> id -> all that files say, as read
 
     def add(self, node: Node, problems: Problems) -> None:
-        """One rule file more. What is defined twice is a problem naming both places."""
+        """One rule file more, those of packs first in the order they are extended, then the client's own."""
         if node.is_null:  # an empty file says nothing
             return
         node.expect_keys(problems, "a rule file", (), (*_NAMED, "precedence"))
@@ -33,20 +35,28 @@ class Sections:
             if key == "precedence":
                 self._order(place, inner, problems)
             elif key in _NAMED and inner.expect_map(problems, f'"{key}"'):
-                self._gather(key, inner, problems)
+                self._gather(key, inner)
 
-    def _gather(self, section: str, node: Node, problems: Problems) -> None:
-        entries: dict[str, Entry] = getattr(self, section)
+    def _gather(self, section: str, node: Node) -> None:
+        said = self._said.setdefault(section, {})
         for entry in node.entries:
-            first = entries.setdefault(entry.key, entry)
-            if first is not entry:
-                where = f"{first.place.file}:{first.place.line}"
-                problems.add(entry.place, "already-defined", f'{_NAMED[section]} "{entry.key}" is already defined at {where}')
+            said.setdefault(entry.key, []).append(entry)
+
+    def settle(self, problems: Problems) -> None:
+        """Definitions with their overrides. What is defined twice is a problem naming both places."""
+        for section, said in self._said.items():
+            known = [key for key, entries in said.items() if not all(is_override(entry.node) for entry in entries)]
+            found = {key: settled(section, _NAMED[section], entries, known, problems) for key, entries in said.items()}
+            getattr(self, section).update({key: each for key, each in found.items() if each is not None})
 
     def _order(self, place: Place, node: Node, problems: Problems) -> None:
         if self.precedence_place is not None:
             where = f"{self.precedence_place.file}:{self.precedence_place.line}"
-            problems.add(place, "already-defined", f"the precedence is already defined at {where}")
+            problems.add(
+                place,
+                "already-defined",
+                f"the precedence is already defined at {where}: there is one for all, so a new group goes in there",
+            )
             return
         self.precedence_place = place
         if not node.expect_list(problems, '"precedence"'):
