@@ -96,11 +96,11 @@ class Memory:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, sorted, so that equal memories are equal text."""
         return {
-            "clocks": {_join(k): _plain(asdict(v)) for k, v in sorted(self.clocks.items())},
-            "exceptions": {k: _plain(asdict(v)) for k, v in sorted(self.exceptions.items())},
-            "answers": {_join(k): _plain(asdict(v)) for k, v in sorted(self.answers.items())},
-            "undecided": {_join(k): _plain(v) for k, v in sorted(self.undecided.items())},
-            "occurrences": {k: _plain(asdict(v)) for k, v in sorted(self.occurrences.items())},
+            "clocks": {_join(k): plain(asdict(v)) for k, v in sorted(self.clocks.items())},
+            "exceptions": {k: plain(asdict(v)) for k, v in sorted(self.exceptions.items())},
+            "answers": {_join(k): plain(asdict(v)) for k, v in sorted(self.answers.items())},
+            "undecided": {_join(k): plain(v) for k, v in sorted(self.undecided.items())},
+            "occurrences": {k: plain(asdict(v)) for k, v in sorted(self.occurrences.items())},
             "effects": [effect_to_json(e) for e in self.effects],
         }
 
@@ -128,17 +128,17 @@ class Memory:
 
 def effect_to_json(effect: EffectState) -> dict[str, Any]:
     """Plain JSON values of an effect; amounts as text."""
-    return {f.name: _plain(getattr(effect, f.name)) for f in fields(effect)}
+    return {f.name: plain(getattr(effect, f.name)) for f in fields(effect)}
 
 
 def effect_from_json(data: Mapping[str, Any]) -> EffectState:
     times = ("planned_at", "sent_at", "settled_at", "not_before")
-    plain = {k: v for k, v in data.items() if k not in times}
-    plain["units"] = tuple(plain["units"])
-    plain["claims"] = tuple((unit, claimant) for unit, claimant in plain["claims"])
-    plain["params"] = _revived(plain["params"])
-    plain["receipt"] = _revived(plain.get("receipt", {}))
-    return EffectState(**plain, **{k: _time(data[k]) if data.get(k) else None for k in times})  # type: ignore[arg-type]
+    kept = {k: v for k, v in data.items() if k not in times}
+    kept["units"] = tuple(kept["units"])
+    kept["claims"] = tuple((unit, claimant) for unit, claimant in kept["claims"])
+    kept["params"] = revived(kept["params"])
+    kept["receipt"] = revived(kept.get("receipt", {}))
+    return EffectState(**kept, **{k: _time(data[k]) if data.get(k) else None for k in times})  # type: ignore[arg-type]
 
 
 def _join(key: RuleItem) -> str:
@@ -173,7 +173,8 @@ def _exception(data: Mapping[str, Any]) -> ExceptionState:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Plain JSON values: amounts as text, durations as whole microseconds."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -183,18 +184,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else f"{value:f}"
     if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in sorted(value.items())}
+        return {k: plain(v) for k, v in sorted(value.items())}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return value
 
 
-def _revived(value: Any) -> Any:
+def revived(value: Any) -> Any:
     """Parameters read back: an object of just an amount and a currency is money, lists are tuples."""
     if isinstance(value, Mapping):
         if value.keys() == {"amount", "currency"}:
             return Money(Decimal(value["amount"]), value["currency"])
-        return {k: _revived(v) for k, v in value.items()}
+        return {k: revived(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return tuple(_revived(v) for v in value)
+        return tuple(revived(v) for v in value)
     return value

@@ -26,6 +26,7 @@ from engine.run.fetching import Asking
 from engine.run.intake import Intake
 from engine.run.lines import lines_of
 from engine.run.logs import where
+from engine.run.steps import Step
 from engine.run.waits import MOST_SENDS, Patience, next_look
 from engine.run.worker import Worker
 from engine.store.base import EffectRow, Store
@@ -80,7 +81,7 @@ class Dispatch:
     def recover(self) -> None:
         """At start-up: nobody knows how far an effect came that was being sent when the process ended."""
         for case_id in sorted({row.case_id for row in self._store.outbox.under_way() if row.entry.status == "performing"}):
-            self._worker.decide(case_id, before=outcomes.interrupted)
+            self._take(case_id, Step("interrupted"))
 
     async def send_due(self) -> bool:
         """True if anything was due. Roles are served side by side, the effects of one after another."""
@@ -165,13 +166,12 @@ class Dispatch:
         if wait is None:
             self._refuse(due, "gave_up", "it could not be looked up")
         else:
-            self._change(due, lambda m: outcomes.later(m, due.key, now + wait, "it could not be looked up", nothing_sent=True))
+            self._change(due, Step("later", due.key, detail="it could not be looked up", wait=wait, nothing_sent=True))
 
     async def _send(self, connector: Connector, due: Due, found: Evidence) -> None:
         self._patience.forget(due.key)
         if found.done is True:
-            seen = _kept(found.receipt)
-            self._change(due, lambda m: outcomes.settled_elsewhere(m, due.key, seen, self._clock()))
+            self._change(due, Step("settled_elsewhere", due.key, receipt=_kept(found.receipt)))
             return
         begun = self._begin(due)
         if begun is None:
@@ -200,12 +200,13 @@ class Dispatch:
         The intent is committed when this returns.
         """
         begun: list[EffectState] = []
+        step = Step("begun", due.key)
 
         def begin(decision: Decision) -> Memory:
             wanted = next((e for e in decision.effects if e.key == due.key), None)
             if wanted is None or not _same(wanted, due.effect):
                 return decision.memory
-            memory = outcomes.begin(decision.memory, due.key, decision.now)
+            memory = step.taken(decision.memory, decision.now)
             effect = memory.effect(due.key)
             if effect is None:
                 return decision.memory
@@ -223,8 +224,10 @@ class Dispatch:
             if self._blocked(due.case_id, due.effect):
                 self._put_off(due.case_id, due.key)
                 return None
-            self._worker.decide(due.case_id, after=begin)
-            if not begun:
+            decided = self._worker.decide(due.case_id, after=begin)
+            if begun:
+                self._keep(due.case_id, step, decided.now)
+            else:
                 self._put_off_if_due(due, now)
         return Due(due.case_id, begun[0]).order() if begun else None
 
@@ -233,7 +236,7 @@ class Dispatch:
         now = self._clock()
         with self._store.transaction():
             self._store.outbox.receipt(due.case_id, due.key, now, receipt.reference, dumps(receipt.details))
-            self._change(due, lambda m: outcomes.settled(m, due.key, _kept(receipt), now))
+            self._change(due, Step("settled", due.key, receipt=_kept(receipt)))
             self._intake.journal(receipt.events)
             if not receipt.events and self._is_about_units(due.effect.action):
                 self._asking.again(("order", str(due.effect.params.get("order", ""))), connector.name)
@@ -244,16 +247,15 @@ class Dispatch:
         return spec is not None and spec.subject == UNITS
 
     def _try_later(self, due: Due, begun: Order, no: TryLater) -> None:
-        now = self._clock()
         wait = Patience.after_send(begun.attempt, no.after)
         if wait is None:
             self._refuse(due, "gave_up", no.reason)
         else:
-            self._change(due, lambda m: outcomes.later(m, due.key, now + wait, no.reason, nothing_sent=True))
+            self._change(due, Step("later", due.key, detail=no.reason, wait=wait, nothing_sent=True))
 
     def _unsure(self, due: Due, why: str, sent_at: datetime) -> None:
         self._log.warning("effect_unsure", key=due.key, why=why, sent_at=sent_at.isoformat())
-        self._change(due, lambda m: outcomes.unsure(m, due.key, why))
+        self._change(due, Step("unsure", due.key, detail=why))
 
     def _judge(self, connector: Connector, due: Due, found: Evidence | None, asked_at: datetime) -> None:
         """An unsure effect after a look-up: settled by evidence, performed once more after its quiet period if the outside shows
@@ -270,31 +272,36 @@ class Dispatch:
         sent_at = effect.sent_at or effect.planned_at
         quiet = spec.quiet if spec is not None else None
         if found is not None and _tells(found) and quiet is not None and asked_at >= sent_at + quiet:
-            self._change(due, lambda m: self._once_more(m, effect, now))
+            if effect.attempts >= MOST_SENDS:
+                self._refuse(due, "gave_up", f"sent {effect.attempts} times without a trace")
+            else:
+                self._change(due, Step("again", due.key))
             return
-        look = next_look(sent_at, now, quiet)
-        why = effect.detail
-        self._change(due, lambda m: outcomes.later(m, due.key, look, why, nothing_sent=False))
-
-    def _once_more(self, memory: Memory, effect: EffectState, now: datetime) -> Memory:
-        if effect.attempts >= MOST_SENDS:
-            return outcomes.refused(memory, effect.key, "gave_up", f"sent {effect.attempts} times without a trace", now)
-        return outcomes.again(memory, effect.key)
+        wait = next_look(sent_at, now, quiet) - now
+        self._change(due, Step("later", due.key, detail=effect.detail, wait=wait))
 
     def _refuse(self, due: Due, reason: str, detail: str) -> None:
-        self._change(due, lambda m: outcomes.refused(m, due.key, reason, detail, self._clock()))
+        self._change(due, Step("refused", due.key, reason, detail))
 
-    def _change(self, due: Due, change: Callable[[Memory], Memory]) -> None:
+    def _change(self, due: Due, step: Step) -> None:
         """One step of an effect, decided on at once. Where the facts already settled it, the step is not needed."""
+        try:
+            self._take(due.case_id, step)
+        except outcomes.WrongState as no:
+            self._log.info("step_not_needed", key=due.key, why=str(no))
+            self._worker.decide(due.case_id)
 
-        def step(memory: Memory) -> Memory:
-            try:
-                return change(memory)
-            except outcomes.WrongState as no:
-                self._log.info("step_not_needed", key=due.key, why=str(no))
-                return memory
+    def _take(self, case_id: int, step: Step) -> None:
+        """The step, what is decided after it, and that it was taken, in one commit."""
+        now = self._clock()
+        with self._store.transaction():
+            self._worker.decide(case_id, before=lambda memory: step.taken(memory, now))
+            self._keep(case_id, step, now)
 
-        self._worker.decide(due.case_id, before=step)
+    def _keep(self, case_id: int, step: Step, at: datetime) -> None:
+        case = self._store.cases.get(case_id)
+        if case is not None:
+            self._store.outbox.stepped(case.name, step.key, self._store.journal.position(), at, step.to_json())
 
 
 def _tells(found: Evidence) -> bool:

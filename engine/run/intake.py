@@ -60,7 +60,7 @@ class Intake:
             touched: dict[int, None] = {}
             for entry in batch:
                 touched |= dict.fromkeys(sorted(self._take(entry)))
-            self._store.journal.move_to(batch[-1].seq)
+            self._store.journal.move_to(batch[-1].seq, self._clock())
             self._worker.decide_all(touched)
         return True
 

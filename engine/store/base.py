@@ -36,6 +36,26 @@ class Journalled:
 
 
 @dataclass(frozen=True, slots=True)
+class IntakeRow:
+    """Events up to this one were taken in together, at this instant."""
+
+    upto_seq: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step of an effect, after the events up to `journal_seq` had been taken in. `step` is JSON text."""
+
+    id: int
+    case: str
+    key: str
+    journal_seq: int
+    at: datetime
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetAsideRow:
     """A payload that could not become a record. It waits, whole, until a mapping can read it."""
 
@@ -221,7 +241,11 @@ class Journal(Protocol):
         """Up to where events have been taken in."""
         ...
 
-    def move_to(self, seq: int) -> None: ...
+    def move_to(self, seq: int, at: datetime) -> None:
+        """Everything up to this one is taken in, as of now."""
+        ...
+
+    def intakes(self, after: int, limit: int) -> list[IntakeRow]: ...
 
     def behind(self) -> int:
         """How many events wait to be taken in."""
@@ -336,6 +360,16 @@ class Outbox(Protocol):
     def listed(self, statuses: Sequence[str], limit: int) -> list[EffectRow]: ...
 
     def receipt(self, case_id: int, key: str, at: datetime, reference: str, details: str) -> None: ...
+
+    def stepped(self, case: str, key: str, journal_seq: int, at: datetime, step: str) -> None:
+        """Keeps a step of an effect for good."""
+        ...
+
+    def steps(self, after: int, limit: int) -> list[StepRow]:
+        """In the order they were taken, from the one after this id."""
+        ...
+
+    def steps_of(self, cases: Iterable[str]) -> list[StepRow]: ...
 
 
 class Exceptions(Protocol):

@@ -237,7 +237,24 @@ create table rule_status (
 );
 """
 
-STEPS = (("the_first_tables", FIRST), ("activations", ACTIVATIONS))
+HISTORY = """
+create table intakes (
+    upto_seq integer primary key references journal (seq),
+    at text not null
+);
+
+create table steps (
+    id integer primary key,
+    case_name text not null,
+    key text not null,
+    journal_seq integer not null,
+    at text not null,
+    step text not null
+);
+create index steps_by_case on steps (case_name, id);
+"""
+
+STEPS = (("the_first_tables", FIRST), ("activations", ACTIVATIONS), ("what_happened_when", HISTORY))
 
 
 def digest(text: str) -> str:

@@ -63,8 +63,9 @@ class TestJournal:
     def test_counts_what_waits_to_be_taken_in(self, store: SqliteStore) -> None:
         first, _ = store.journal.append([event(b"1"), event(b"2")], NOON)
         assert store.journal.behind() == 2
-        store.journal.move_to(first)
+        store.journal.move_to(first, NOON)
         assert store.journal.behind() == 1
+        assert [(row.upto_seq, row.at) for row in store.journal.intakes(0, 10)] == [(first, NOON)]
 
     def test_keeps_what_was_set_aside_until_it_is_taken_in(self, store: SqliteStore) -> None:
         (seq,) = store.journal.append([event()], NOON)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.facts.outside import Event
-from engine.store.base import Journalled, SetAsideRow
+from engine.store.base import IntakeRow, Journalled, SetAsideRow
 from engine.store.stamps import instant, stamp
 
 COLUMNS = """
@@ -70,8 +70,13 @@ class SqliteJournal:
     def position(self) -> int:
         return int(self._run("select journal_seq from position").fetchone()[0])
 
-    def move_to(self, seq: int) -> None:
+    def move_to(self, seq: int, at: datetime) -> None:
         self._run("update position set journal_seq = ?", (seq,))
+        self._run("insert into intakes (upto_seq, at) values (?, ?)", (seq, stamp(at)))
+
+    def intakes(self, after: int, limit: int) -> list[IntakeRow]:
+        rows = self._run("select upto_seq, at from intakes where upto_seq > ? order by upto_seq limit ?", (after, limit))
+        return [IntakeRow(seq, instant(at)) for seq, at in rows]
 
     def behind(self) -> int:
         return int(self._run("select count(*) from journal where seq > (select journal_seq from position)").fetchone()[0])

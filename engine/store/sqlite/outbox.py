@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from engine.store.base import EffectEntry, EffectRow
+from engine.store.base import EffectEntry, EffectRow, StepRow
 from engine.store.stamps import instant, instant_or_none, stamp, stamp_or_none
 
 NAMES = (
@@ -16,6 +16,7 @@ NAMES = (
 )  # fmt: skip
 ENTRY_FIELDS = tuple("group" if name == "group_name" else name for name in NAMES)
 COLUMNS = f"e.id, e.case_id, c.name, {', '.join(f'e.{name}' for name in NAMES)} from effects e join cases c on c.id = e.case_id"
+STEP_COLUMNS = "id, case_name, key, journal_seq, at, step from steps"
 PUT = (
     f"insert into effects (case_id, {', '.join(NAMES)}) values (?{', ?' * len(NAMES)})"  # noqa: S608 - constants
     f" on conflict (case_id, key) do update set {', '.join(f'{name} = excluded.{name}' for name in NAMES[1:])}"
@@ -67,6 +68,24 @@ class SqliteOutbox:
             " select id, ?, ?, ? from effects where case_id = ? and key = ?",
             (stamp(at), reference, details, case_id, key),
         )
+
+    def stepped(self, case: str, key: str, journal_seq: int, at: datetime, step: str) -> None:
+        self._run(
+            "insert into steps (case_name, key, journal_seq, at, step) values (?, ?, ?, ?, ?)",
+            (case, key, journal_seq, stamp(at), step),
+        )
+
+    def steps(self, after: int, limit: int) -> list[StepRow]:
+        return _steps(self._run(f"select {STEP_COLUMNS} where id > ? order by id limit ?", (after, limit)))
+
+    def steps_of(self, cases: Iterable[str]) -> list[StepRow]:
+        names = tuple(cases)
+        marks = ", ".join("?" * len(names))
+        return _steps(self._run(f"select {STEP_COLUMNS} where case_name in ({marks}) order by id", names))
+
+
+def _steps(cursor: sqlite3.Cursor) -> list[StepRow]:
+    return [StepRow(id_, case, key, seq, instant(at), step) for id_, case, key, seq, at, step in cursor]
 
 
 def _values(entry: EffectEntry) -> tuple[Any, ...]:
