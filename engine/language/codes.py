@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.facts.outside import Action, Codes
+from engine.language.forms import CODES_FILE
 from engine.language.node import Node
 from engine.problems import Problems, did_you_mean
 
 
 def read_codes_file(node: Node, connector: str, actions: Mapping[str, Action], problems: Problems) -> Codes:
     """The codes in `mappings/<connector>/codes.yaml`; faults go to `problems`."""
-    if not node.expect_keys(problems, "codes.yaml", ["to", "codes"]):
+    if not node.expect_form(problems, "codes.yaml", CODES_FILE):
         return {}
     to, codes = node.get("to"), node.get("codes")
     if to is not None:

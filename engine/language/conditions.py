@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from engine.language.forms import CONDITIONS, LABELLED
 from engine.language.guards import guards_of
 from engine.language.node import Node
 from engine.language.ruleset import Condition
@@ -85,7 +86,7 @@ def _guards_beside(node: Node) -> list[frozenset[str]]:
 
 def _labelled(node: Node, path: str, scope: Scope, problems: Problems) -> Condition | None:
     inner, label = node.get("if"), node.get("label")
-    if not node.expect_keys(problems, "a condition", ["if"], ["label"]) or inner is None:
+    if not node.expect_form(problems, "a condition", LABELLED) or inner is None:
         return None
     said = "" if label is None else label.expect_text(problems, '"label"') or ""
     expression = expression_in(inner, scope, problems, '"if"', CONDITION)
@@ -93,7 +94,7 @@ def _labelled(node: Node, path: str, scope: Scope, problems: Problems) -> Condit
 
 
 def _unknown(node: Node, problems: Problems) -> None:
-    valid = ("all", "any", "none", "if")
+    valid = [key for key in CONDITIONS.keys if key != "label"]
     for key, place, _ in node.items():
         if key not in valid:
             problems.add(place, "unknown-key", f'a condition has no key "{key}"{did_you_mean(key, valid)}')

@@ -9,6 +9,7 @@ from typing import get_args
 
 from engine.facts.outside import Action, Param
 from engine.facts.schema import Type
+from engine.language.forms import FORBID, FORBID_UNITS, RAISE, form_of
 from engine.language.node import Node
 from engine.language.ruleset import ActionUse, Expression, Forbid, Raise, Severity, Template
 from engine.language.scope import Scope
@@ -17,9 +18,6 @@ from engine.problems import Place, Problems, did_you_mean
 
 UNIT_KINDS = ("unit", "rma_unit", "store_refund", "order_refund")  # what names order-line units
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-_FORBID = ("forbid", "because")
-_RAISE = ("owner", "severity", "title")
-_RAISE_OPTIONAL = ("runbook", "about", "answers", "snooze", "blocking")
 
 
 @dataclass(slots=True)
@@ -86,8 +84,7 @@ class Reader:
         action = self.actions[name]
         if node.is_null:
             node = Node("map", place)
-        required = [key for key, param in action.params.items() if param.required]
-        if not node.expect_keys(self.problems, name, required, action.params):
+        if not node.expect_form(self.problems, name, form_of(name, action)):
             return None
         params: dict[str, Expression | Template] = {}
         for key, _, inner in node.items():
@@ -129,7 +126,7 @@ class Reader:
         return expression
 
     def _forbid(self, node: Node) -> list[Forbid]:
-        if not node.expect_keys(self.problems, '"forbid"', _FORBID):
+        if not node.expect_form(self.problems, '"forbid"', FORBID):
             return []
         what, why = node.get("forbid"), node.get("because")
         because = None if why is None else template_in(why, self.scope, self.problems, '"because"')
@@ -144,7 +141,7 @@ class Reader:
 
     def _scoped(self, name: str, place: Place, node: Node, because: Template) -> list[Forbid]:
         what = f"forbid of {name}"
-        if not self._known(name, place) or not node.expect_keys(self.problems, what, (), ("units", "partial")):
+        if not self._known(name, place) or not node.expect_form(self.problems, what, FORBID_UNITS):
             return []
         units, partial = node.get("units"), node.get("partial")
         if units is None and partial is None:
@@ -160,8 +157,7 @@ class Reader:
         return [Forbid((name,), because, place, bound, only_parts)]
 
     def _raise(self, node: Node) -> Raise | None:
-        required = [key for key in _RAISE if key != "owner" or not self.owner]
-        if not node.expect_keys(self.problems, '"raise"', required, (*_RAISE, *_RAISE_OPTIONAL)):
+        if not node.expect_form(self.problems, '"raise"', RAISE, excused=("owner",) if self.owner else ()):
             return None
         texts = {key: inner for key, _, inner in node.items()}
         owner = texts["owner"].expect_text(self.problems, '"owner"') if "owner" in texts else self.owner

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from engine.facts.schema import ANY, FieldSpec, Vocabulary
+from engine.language.forms import FACT
 from engine.language.node import Node
 from engine.language.ruleset import DerivedFact, Expression
 from engine.language.scope import Scope, case_names
@@ -45,7 +46,7 @@ def read_draft(name: str, place: Place, node: Node, vocabulary: Vocabulary, prob
         return None
     doc = ""
     if node.kind == "map":
-        if not node.expect_keys(problems, f'the fact "{name}"', ["value"], ["doc"]):
+        if not node.expect_form(problems, f'the fact "{name}"', FACT):
             return None
         said_node = node.get("doc")
         doc = "" if said_node is None else said_node.expect_text(problems, f'the doc of "{name}"') or ""

@@ -11,6 +11,10 @@ _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _SHORT = re.compile(r"([0-9]{1,6})\s*([a-zA-Z]+)", re.ASCII)
 _BETWEEN = re.compile(r"(?<=[a-zA-Z])\s+(?=[0-9])")  # `1d 4h` is what show_duration writes
 _ISO = re.compile(r"P(?:([0-9]{1,4})W)?(?:([0-9]{1,6})D)?(?:T(?:([0-9]{1,6})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,6})S)?)?", re.ASCII)
+PATTERN = (  # the same for editors, which read JSON Schema; see `parse_duration`
+    r"^\s*([0-9]{1,6}\s*[dhms](\s+(?=[0-9])|\s*$))+$"
+    r"|^\s*P(?=[0-9T])([0-9]{1,4}W)?([0-9]{1,6}D)?(T(?=[0-9])([0-9]{1,6}H)?([0-9]{1,6}M)?([0-9]{1,6}S)?)?\s*$"
+)
 _WRITTEN = "write it with a unit: 30m, 4h, 2d, 90s or PT4H"
 _WORKING = re.compile(r"([0-9]{1,6})\s+working\s+([a-zA-Z]+)", re.ASCII)
 _WORKING_UNITS = {"hour": timedelta(hours=1), "minute": timedelta(minutes=1)}

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from engine.facts.schema import ANY, TEXT, TIMESTAMP, FieldSpec, Keep, Kind, Type, Vocabulary, record_of
+from engine.language.forms import MAPPED_FIELD, MAPPED_LIST, MAPPING
 from engine.language.mapping import FieldMapping, ListMapping, Mapped, RecordMapping
 from engine.language.node import Node
 from engine.language.ruleset import Expression
@@ -15,8 +16,6 @@ from engine.language.scope import Scope
 from engine.language.written import expression_in
 from engine.problems import Place, Problems, did_you_mean
 
-_REQUIRED = ("from", "to", "key", "fields")
-_OPTIONAL = ("version", "links", "require", "each", "zone", "pushed")
 _EVENT = Kind("event", "", {"about": FieldSpec("about", TEXT), "observed_at": FieldSpec("observed_at", TIMESTAMP)})
 _FITTING: Mapping[str, frozenset[str]] = {
     "text": frozenset({"text", "enum", "number"}),
@@ -39,7 +38,7 @@ def payload_scope(vocabulary: Vocabulary) -> Scope:
 
 def read_mapping(node: Node, connector: str, vocabulary: Vocabulary, problems: Problems) -> RecordMapping | None:
     """The mapping a file declares; None where it cannot be understood, with problems."""
-    if not node.expect_keys(problems, "a mapping", _REQUIRED, _OPTIONAL):
+    if not node.expect_form(problems, "a mapping", MAPPING):
         return None
     return _Reader(node, connector, vocabulary, problems).read()
 
@@ -216,7 +215,7 @@ class _Reader:
             if node.get("each") is not None:
                 self.problems.add(node.key_place("each"), "type-mismatch", f"{what} is {spec.type}, no list of items")
                 return None
-            if not node.expect_keys(self.problems, what, (), ("from", "value", "values", "keep")):
+            if not node.expect_form(self.problems, what, MAPPED_FIELD):
                 return None
             values = self._values(what, node.get("values"), element or spec.type)
             keep = self._keep(what, node.get("keep"), spec.type, depth)
@@ -273,7 +272,7 @@ class _Reader:
         return fitting.get(of.name)
 
     def _list(self, what: str, place: Place, node: Node, name: str, kind: Kind, scope: Scope, depth: int) -> ListMapping | None:
-        if not node.expect_keys(self.problems, f"{what}, a list of {kind.name},", ("each", "key", "fields"), ("keep",)):
+        if not node.expect_form(self.problems, f"{what}, a list of {kind.name},", MAPPED_LIST):
             return None
         each, key, fields, kept = node.get("each"), node.get("key"), node.get("fields"), node.get("keep")
         if each is None or key is None or fields is None:

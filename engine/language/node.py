@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from engine.facts.values import WorkingDuration
 from engine.language.durations import parse_duration, parse_period, parse_working
+from engine.language.forms import Form
 from engine.problems import Place, Problems, did_you_mean
 
 T = TypeVar("T")
@@ -134,6 +135,11 @@ class Node:
             return text
         problems.add(self.place, "unknown-word", f'{what} cannot be "{text}"{did_you_mean(text, names)}')
         return None
+
+    def expect_form(self, problems: Problems, what: str, form: Form, excused: Collection[str] = ()) -> bool:
+        """True for a map with a form's keys and no others, all required ones but the `excused` among them; else problems."""
+        required = [key for key in form.required if key not in excused]
+        return self.expect_keys(problems, what, required, form.keys)
 
     def expect_keys(self, problems: Problems, what: str, required: Iterable[str] = (), optional: Iterable[str] = ()) -> bool:
         """True for a map with all required and no other than these keys; else located problems."""

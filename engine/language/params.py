@@ -14,6 +14,7 @@ from typing import Any
 from engine.facts.codec import timestamp
 from engine.facts.schema import SETTINGS, FieldSpec, Kind, Type, Vocabulary, record_of
 from engine.facts.values import Money, Rec
+from engine.language.forms import PARAM
 from engine.language.node import Node
 from engine.language.types import read_type
 from engine.problems import Place, Problems, did_you_mean
@@ -46,7 +47,7 @@ def read_param(name: str, place: Place, node: Node, problems: Problems) -> Param
     if not all(part.isidentifier() for part in name.split(".")):
         problems.add(place, "bad-name", f'"{name}" cannot be the name of a parameter')
         return None
-    if not node.expect_keys(problems, what, ["type"], ["default", "doc"]):
+    if not node.expect_form(problems, what, PARAM):
         return None
     typed, default, doc = node.get("type"), node.get("default"), node.get("doc")
     found = None if typed is None else read_type(typed, (), problems, what, SETTINGS)

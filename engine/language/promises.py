@@ -6,6 +6,7 @@ import ast
 
 from engine.facts.schema import TIMESTAMP
 from engine.language.compile import compile_expression
+from engine.language.forms import PROMISE
 from engine.language.guards import dotted, guards_of
 from engine.language.node import Node
 from engine.language.parse import Fault, Syntax, parse
@@ -16,14 +17,12 @@ from engine.language.types import CONDITION
 from engine.language.written import expression_in
 from engine.problems import Place, Problems, did_you_mean
 
-_KEYS = ("doc", "each", "when", "never", "by", "must")
-
 
 def read_promise(promise_id: str, place: Place, node: Node, ground: Ground, problems: Problems) -> PromiseSpec | None:
     """`never: ...`, or `by: ...` with `must: ...`, for each item and where `when` holds."""
     if not RULE_ID.fullmatch(promise_id):
         problems.add(place, "bad-name", f'"{promise_id}" cannot be the id of a promise: lower-case letters, digits and _')
-    if not node.expect_keys(problems, f'the promise "{promise_id}"', (), _KEYS):
+    if not node.expect_form(problems, f'the promise "{promise_id}"', PROMISE):
         return None
     each_node, when_node, never_node = node.get("each"), node.get("when"), node.get("never")
     by_node, must_node, doc = node.get("by"), node.get("must"), node.get("doc")

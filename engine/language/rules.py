@@ -8,12 +8,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import get_args
 
 from engine.facts.outside import Action
 from engine.facts.schema import DURATION, TIMESTAMP, Type, Vocabulary, enum_of
 from engine.language.conditions import guards_in, leaves, meaning_of, read_when
 from engine.language.consequences import Consequences, Reader
 from engine.language.durations import parse_duration
+from engine.language.forms import RULE
 from engine.language.node import Node
 from engine.language.ruleset import Condition, Each, Expression, Mode, Rule, Template
 from engine.language.scope import Scope
@@ -21,9 +23,7 @@ from engine.language.written import constant, expression_in, same_meaning
 from engine.problems import Place, Problems, did_you_mean
 
 RULE_ID = re.compile(r"[a-z][a-z0-9_]*")
-_REQUIRED = ("group", "when", "then")
-_OPTIONAL = ("title", "doc", "owner", "runbook", "each", "for", "after", "undecided_after", "mode", "was")
-_MODES: tuple[Mode, ...] = ("live", "shadow", "off")
+_MODES: tuple[Mode, ...] = get_args(Mode)
 _DURATION_LIKE = re.compile(r"\s*(P|[0-9])")
 
 
@@ -49,7 +49,7 @@ def read_rule(rule_id: str, place: Place, node: Node, ground: Ground, problems: 
     """The compiled rule; None where it cannot be understood, with problems."""
     if not RULE_ID.fullmatch(rule_id):
         problems.add(place, "bad-name", f'"{rule_id}" cannot be the id of a rule: lower-case letters, digits and _')
-    fine = node.expect_keys(problems, f'the rule "{rule_id}"', _REQUIRED, _OPTIONAL)
+    fine = node.expect_form(problems, f'the rule "{rule_id}"', RULE)
     if node.kind != "map":
         return None
     each_node = node.get("each")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from engine.language.files import Files
+from engine.language.forms import RULE_FILE
 from engine.language.node import Entry, Node
 from engine.language.override import Definition, is_override, settled
 from engine.language.source import read_source
@@ -30,7 +31,7 @@ class Sections:
         """One rule file more, those of packs first in the order they are extended, then the client's own."""
         if node.is_null:  # an empty file says nothing
             return
-        node.expect_keys(problems, "a rule file", (), (*_NAMED, "precedence"))
+        node.expect_form(problems, "a rule file", RULE_FILE)
         for key, place, inner in node.items():
             if key == "precedence":
                 self._order(place, inner, problems)

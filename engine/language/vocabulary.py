@@ -18,6 +18,7 @@ from engine.facts.schema import (
     list_of,
     record_of,
 )
+from engine.language.forms import FIELD, ITEM, RECORD, RELATION, TYPE_FORMS, VOCABULARY
 from engine.language.node import Node
 from engine.language.types import read_type
 from engine.problems import Place, Problems, did_you_mean
@@ -38,7 +39,6 @@ CASE = Kind(
     doc="The case itself.",
 )
 SEEN_AT = FieldSpec("seen_at", TIMESTAMP, "When it was first seen", computed=True)
-_FORMS = ("type", "enum", "list", "record")
 
 
 def read_vocabulary(node: Node, problems: Problems) -> Vocabulary:
@@ -47,7 +47,7 @@ def read_vocabulary(node: Node, problems: Problems) -> Vocabulary:
     Added to what the file says: the kind `case`, `seen_at` of every record that comes from outside, and in every item kind
     with a `parent` a field of that name, the record or item it stands in.
     """
-    if not node.expect_keys(problems, "the vocabulary", ["records"], ["items"]):
+    if not node.expect_form(problems, "the vocabulary", VOCABULARY):
         return Vocabulary({CASE.name: CASE})
     declared: dict[str, tuple[Node, bool]] = {CASE.name: (node, False)}
     for section in ("records", "items"):
@@ -86,8 +86,7 @@ class _Reader:
         self.problems = problems
 
     def read(self, *, is_item: bool) -> Kind:
-        optional = ["doc", "parent"] if is_item else ["doc", "scope", "plural", "computed"]
-        self.node.expect_keys(self.problems, f'the kind "{self.name}"', ["key", "fields"], [*optional, "relations"])
+        self.node.expect_form(self.problems, f'the kind "{self.name}"', ITEM if is_item else RECORD)
         fields = self._fields()
         key = self._word("key")
         if key and fields and key not in fields:
@@ -137,7 +136,7 @@ class _Reader:
             if not name.isidentifier() or name.startswith("__"):
                 self.problems.add(place, "bad-name", f'"{name}" cannot be the name of a field')
                 continue
-            if not spec.expect_keys(self.problems, what, (), (*_FORMS, "doc", "computed")):
+            if not spec.expect_form(self.problems, what, FIELD):
                 continue
             kind = self._type(spec, what)
             if kind is not None:
@@ -147,9 +146,9 @@ class _Reader:
         return fields
 
     def _type(self, spec: Node, what: str) -> Type | None:
-        forms = [entry for entry in spec.entries if entry.key in _FORMS]
+        forms = [entry for entry in spec.entries if entry.key in TYPE_FORMS]
         if len(forms) != 1:
-            self.problems.add(spec.place, "unknown-type", f"{what} needs exactly one of: {', '.join(_FORMS)}")
+            self.problems.add(spec.place, "unknown-type", f"{what} needs exactly one of: {', '.join(TYPE_FORMS)}")
             return None
         form = forms[0]
         if form.key == "type":
@@ -163,7 +162,7 @@ class _Reader:
             return relations
         for name, place, spec in node.items():
             what = f"{self.name}.{name}"
-            if not spec.expect_keys(self.problems, what, ["to"], ["keys", "back", "many", "doc"]):
+            if not spec.expect_form(self.problems, what, RELATION):
                 continue
             words = {k: n.expect_text(self.problems, f'"{k}" of {what}') or "" for k, _, n in spec.items() if k != "many"}
             keys, back = words.get("keys", ""), words.get("back", "")
