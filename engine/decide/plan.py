@@ -13,6 +13,7 @@ from engine.decide.propose import Claim
 from engine.decide.resolve import Granted
 from engine.facts.effects import EffectState
 from engine.facts.refunds import payload
+from engine.facts.units import time_of
 from engine.facts.values import Rec
 from engine.language.ruleset import RuleSet
 
@@ -153,6 +154,15 @@ def _plan_repeatable(
     return None
 
 
+def _meant_by(claim: Claim) -> tuple[str, ...]:
+    """Who is refunded with a unit: who asked for it, and where that was not an RMA, the RMA the piece is in."""
+    rma_units = claim.unit["rma_units"]
+    if claim.claimant.kind == "rma_unit" or not rma_units:
+        return (claim.claimant.item,)
+    first = min(rma_units, key=lambda u: (time_of(u["rma"]["requested_at"]), u["rma"].key, u.key))
+    return claim.claimant.item, first.item
+
+
 def _want(
     one: Granted,
     key: str,
@@ -169,7 +179,7 @@ def _want(
         action=one.proposal.use.action,
         subject=one.proposal.subject or "+".join(c.unit.key for c in claims),
         units=tuple(c.unit.key for c in claims),
-        claims=tuple((c.unit.key, c.claimant.item) for c in claims),
+        claims=tuple((c.unit.key, item) for c in claims for item in _meant_by(c)),
         params=params,
         rule=standing.rule.id,
         item=standing.item,

@@ -15,9 +15,9 @@ class EffectState:
     """An effect of a case.
 
     `key` derives from the subject and is unique per client. `units` are order-line units; `claims` tells which claimant
-    (`rma_unit:1001/47`, `store_refund_line:...`) each unit was taken for. `params` hold canonical values. `ever_sent` stays true
-    once anything went out, whatever came of it: its units keep their numbers, and it is remembered as `withdrawn` even when
-    nobody asks for it any more.
+    (`rma_unit:1001/47`, `store_refund:...`) each unit was taken for, and in which RMA it was then. `params` hold canonical
+    values. `ever_sent` stays true once anything went out, whatever came of it: its units keep their numbers, and it is remembered
+    as `withdrawn` even when nobody asks for it any more.
     """
 
     key: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import cycle
 from typing import Any
@@ -16,20 +16,29 @@ from engine.facts.values import Items, Money, Rec, is_gap, listed
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What effects that were ever sent say about numbers: which units a claimant was meant by, and which were named at all."""
+    """What effects that were ever sent say about numbers: which units a claimant was meant by, and which were named at all.
+
+    `unowned` are units that were named for no RMA unit, by a refund in the store say, with the time they were sent.
+    """
 
     claims: Mapping[str, Sequence[str]]
     units: frozenset[str]
+    unowned: Mapping[str, datetime]
 
     @classmethod
     def of(cls, effects: Iterable[EffectState]) -> Sent:
         claims: dict[str, list[str]] = {}
         units: set[str] = set()
+        owned: set[str] = set()
+        sent_at: dict[str, datetime] = {}
         for effect in sorted((e for e in effects if e.ever_sent and e.mode == "live"), key=lambda e: (e.planned_at, e.key)):
             units.update(effect.units)
+            sent_at |= dict.fromkeys(effect.units, effect.sent_at or effect.planned_at)
             for unit, claimant in effect.claims:
                 claims.setdefault(claimant, []).append(unit)
-        return cls(claims, frozenset(units))
+                if claimant.startswith("rma_unit:"):
+                    owned.add(unit)
+        return cls(claims, frozenset(units), {unit: at for unit, at in sent_at.items() if unit not in owned})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,7 @@ def _named(claimant: Claimant) -> Rec | None:
 
 def rma_claimants(rmas: Iterable[Rec], ties: Ties, sent: Sent) -> list[Claimant]:
     """One for each unit of each RMA; the units of a cancelled RMA mean no piece."""
-    return [
+    claimants = [
         Claimant(
             unit,
             ties.lines(unit["sku"], unit["line_item_id"], rma["sale"]),
@@ -97,6 +106,25 @@ def rma_claimants(rmas: Iterable[Rec], ties: Ties, sent: Sent) -> list[Claimant]
         if rma["status"] != "cancelled"
         for unit in listed(rma["units"])
     ]
+    return _adopting(claimants, sent)
+
+
+def _adopting(claimants: list[Claimant], sent: Sent) -> list[Claimant]:
+    """An RMA that was requested before a refund in the store was passed on, and is seen only afterwards, means the piece that was
+    refunded: it would have, had it been seen in time.
+    """
+    free = dict(sent.unowned)
+    found: list[Claimant] = []
+    for claimant in sorted(claimants, key=lambda c: c.asked):
+        names: Sequence[str] = claimant.names
+        if not names:
+            fits = (u.key for line in claimant.lines for u in line["units"])
+            name = next((n for n in fits if n in free and claimant.asked[0] <= free[n]), None)
+            if name is not None:
+                del free[name]
+                names = (name,)
+        found.append(replace(claimant, names=names))
+    return found
 
 
 def vague_groups(claimants: Iterable[Claimant]) -> list[tuple[Rec, ...]]:

@@ -57,13 +57,14 @@ class Told:
         }  # fmt: skip
         units = [{"key": str(n), "sku": "S", "resolution": "refund"} for n in range(1, pieces + 1)]
         self.rma: dict[str, Any] = {"id": "1", "status": "approved", "requested_at": "2026-03-01T09:00:00Z", "units": units}
+        self.parcels: list[dict[str, Any]] = []
         self.last: Decision | None = None
 
     def decided(self, hours: float = 0, **changes: Any) -> Decision:
         """`changes` are fields of the RMA."""
         self.now += timedelta(hours=hours)
         self.rma |= changes
-        document = {"now": self.now.isoformat(), "records": {"order": [self.order], "rma": [self.rma]}}
+        document = {"now": self.now.isoformat(), "records": {"order": [self.order], "rma": [self.rma], "parcel": self.parcels}}
         case, _, now = read_case(self.rules, document)
         memory = Memory.from_json(self.memory.to_json())
         self.last = decide(self.rules, case, memory, now, self.last.basis if self.last else None)

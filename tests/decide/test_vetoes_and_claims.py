@@ -45,6 +45,44 @@ def test_what_is_not_known_binds_and_a_person_is_told_if_that_lasts() -> None:
     assert told.opened() == []
 
 
+ARRIVED = """
+  refund:
+    group: refund
+    each: rma
+    when: ['all(p.status == "delivered" for p in rma.parcels)']
+    then: [{marketplace.refund: {units: rma.units}}]
+"""
+ON_ITS_WAY = """
+  on_its_way:
+    group: hold
+    each: rma
+    when: ['any(p.status != "delivered" for p in rma.parcels)']
+    then: [{forbid: marketplace.refund, because: not all of it is here}]
+"""
+
+
+def test_all_over_parcels_not_yet_seen_is_not_true_and_a_person_is_told_which_if_that_lasts() -> None:
+    told = Told(ARRIVED)
+    assert refunds(told.decided(tracking_numbers=["T1", "T2"])) == []
+    told.parcels = [{"tracking_number": "T1", "status": "delivered"}]
+    assert refunds(told.decided()) == []
+    told.decided(hours=24)
+    assert told.opened() == ["undecided"]
+    assert told.last is not None
+    assert told.last.exceptions[0].facts == ("parcel:T2.status",)
+    told.parcels.append({"tracking_number": "T2", "status": "delivered"})
+    assert refunds(told.decided()) == [("L#1", "L#2")]
+    assert told.opened() == []
+
+
+def test_a_parcel_not_yet_seen_binds_a_forbid_that_asks_for_all_of_them() -> None:
+    told = Told(REFUND + ON_ITS_WAY)
+    told.parcels = [{"tracking_number": "T1", "status": "delivered"}]
+    assert refunds(told.decided(tracking_numbers=["T1", "T2"])) == []
+    told.parcels.append({"tracking_number": "T2", "status": "delivered"})
+    assert refunds(told.decided()) == [("L#1", "L#2")]
+
+
 def test_a_veto_on_parts_binds_what_is_left_of_a_line_after_all_other_vetoes() -> None:
     parts = """
   whole_lines:

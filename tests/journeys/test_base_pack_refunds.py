@@ -162,6 +162,29 @@ def test_a_refund_in_the_store_and_a_return_of_the_same_piece_are_one_refund() -
     assert case.refunds == []
 
 
+def test_a_refund_in_the_store_of_one_piece_of_several_and_its_return_are_one_refund() -> None:
+    case = Journey().order(line(quantity=3, price="150.00")).rma()
+    case.sale(refunds=(store_refund(),))
+    case.send()
+    case.scan()
+    assert case.refunds == []
+    case.see("rma", "1001", status="done")
+    case.hours(60)
+    assert case.refunds == []
+    assert len([e for e in case.sent if e.action == "marketplace.refund"]) == 1
+    assert case.open.keys() <= {"expected_return_missing"}
+
+
+def test_a_return_seen_only_after_its_piece_was_refunded_from_the_store_is_not_refunded_again() -> None:
+    case = Journey().order(line(quantity=3, price="150.00")).sale(refunds=(store_refund(),))
+    case.send()
+    case.rma(requested_at=NOON - timedelta(hours=1)).scan()
+    assert case.refunds == []
+    case.rma(piece("Q1", shipment_id="S9"), key="1002", shipments=(shipment("S9", "T9"),), requested_at=NOON + timedelta(hours=5))
+    case.scan("T9")
+    assert case.refunds == [("L1#2", "50.00")]
+
+
 def test_a_veto_of_one_return_leaves_its_sibling_alone() -> None:
     case = Journey().order(line(), line("L2", "BOOT"))
     case.rma(piece(verdict="rejected")).rma(piece("Q1", "BOOT", shipment_id="S9"), key="1002", shipments=(shipment("S9", "T9"),))

@@ -1,7 +1,8 @@
-"""A seeded world around one order: customers, agents, a warehouse, a carrier and a marketplace that does what it is told.
+"""A seeded world around one order: customers, agents, a warehouse, a carrier, a marketplace that does what it is told, and the
+people who answer what the engine asks.
 
 The world keeps its own books. Observations of it reach the engine late, twice and out of order; effects are looked up, sent,
-time out after having worked, and are refused. What the engine did is judged by the world's books, not by its own.
+time out after having worked, and are refused. What the engine did is judged by the world's books (`Claims`), not by its own.
 """
 
 from __future__ import annotations
@@ -9,22 +10,26 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from engine.decide import Decision, Memory, decide
-from engine.decide.outcomes import again, begin, refused, settled, settled_elsewhere, unsure
+from engine.decide.memory import ExceptionState
+from engine.decide.outcomes import again, begin, refused, retried, settled, settled_elsewhere, unsure
+from engine.decide.people import answered, resolved
 from engine.facts.case import case_of
 from engine.facts.effects import EffectState
 from engine.facts.merge import links_of, merge
 from engine.facts.record import Observation, RecordState
 from engine.facts.values import Money, Unreadable
 from engine.language.ruleset import RuleSet
+from tests.journeys.claims import Claims
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EUR = "EUR"
+DEADLINE = timedelta(hours=48)  # from the first scan, as in the pack
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Temper:
     times_out: float = 0.0
     refuse: float = 0.0
     rma_cancelled: float = 0.0
+    answer: float = 0.0
 
 
 CALM = Temper()
@@ -61,6 +67,7 @@ HOSTILE = Temper(
     times_out=0.25,
     refuse=0.05,
     rma_cancelled=0.1,
+    answer=0.5,
 )
 
 
@@ -71,7 +78,6 @@ class Line:
     quantity: int
     unit: Decimal
     refunds: list[dict[str, Any]] = field(default_factory=list)
-    ours: dict[str, str] = field(default_factory=dict)  # refund id -> effect key
 
     @property
     def price(self) -> Decimal:
@@ -89,7 +95,11 @@ class Story:
     seed: int
     opened: dict[str, str] = field(default_factory=dict)  # exception key -> owner
     broken: list[str] = field(default_factory=list)
+    too_much: list[str] = field(default_factory=list)  # refunds that asked for more than was left of their line
+    unfounded: list[str] = field(default_factory=list)  # refunds of pieces nobody gave a reason to refund, or already refunded
+    unpaid: list[str] = field(default_factory=list)  # what was owed at its deadline or at the end, while nobody was told
     sent: int = 0
+    dealt_with: int = 0
     raced: bool = False
     left_alone: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
@@ -112,6 +122,11 @@ class World:
         self._refund_ids = 0
         self.order_state = "received"
         self.lines = self._make_lines()
+        ordered: dict[str, int] = {}
+        for line in self.lines:
+            ordered[line.sku] = ordered.get(line.sku, 0) + line.quantity
+        self.claims = Claims(ordered)
+        self._ordered = ordered
         self.rmas: dict[str, dict[str, Any]] = {}
         self.parcels: dict[str, dict[str, Any]] = {}
         self.receipts: dict[str, dict[str, Any]] = {}
@@ -178,6 +193,8 @@ class World:
                     resolution = Unreadable("RefundToSomethingNew")
                 elif self.temper is not CALM and self._chance(0.1):
                     resolution = "exchange"
+                else:
+                    self.claims.asked_back(line.sku)
                 units.append(
                     {
                         "key": f"{rma_id}{len(units)}",
@@ -220,6 +237,7 @@ class World:
         key = f"TRK{rma_id}"
         self.parcels[key] = {"tracking_number": key, "status": "in_transit", "first_scan_at": self.now}
         self.observe("parcel", key)
+        self.at(self.now + DEADLINE, lambda: self._owed_by_now("at its deadline"))
 
     def _arrive(self, rma_id: str) -> None:
         if f"TRK{rma_id}" not in self.parcels:
@@ -264,6 +282,7 @@ class World:
         line = self.random.choice(self.lines)
         if line.left >= line.unit and self.order_state == "received":
             self._refund(line, line.unit)
+            self.claims.refunded(line.sku, 1)
             self.observe("order", "A")
 
     def _agent_is_generous(self) -> None:
@@ -275,6 +294,7 @@ class World:
 
     def _store_refunds(self) -> None:
         line = self.random.choice(self.lines)
+        self.claims.refunded_in_store(line.sku)
         number = len(self.sale["refunds"]) + 1
         refund = {
             "id": f"R{number}",
@@ -289,7 +309,60 @@ class World:
 
     def _store_cancels(self) -> None:
         self.sale["cancelled_at"] = self.now
+        self.claims.called_off()
         self.observe("sale", "S")
+
+    # People.
+
+    def _told(self, one: ExceptionState) -> None:
+        """Somebody is told of something, and may see to it within two days."""
+        self.story.opened[one.key] = one.owner
+        self.story.log.append(f"{self.now:%d %H:%M} opened {one.key}: {one.title}")
+        if one.rule == "promise_broken":
+            self.story.broken.append(one.title)
+        if self._chance(self.temper.answer):
+            self.at(self.now + timedelta(hours=self.random.randint(1, 48)), lambda: self._see_to(one.key))
+
+    def _see_to(self, key: str) -> None:
+        """An answer, if one is asked for; else a refused effect is tried again, or the exception put off."""
+        one = self._memory.exceptions.get(key)
+        if one is None or one.state != "open":
+            return
+        refused_ones = [e.key for e in self._memory.effects if e.status == "refused"]
+        if one.answers:
+            answer = self.random.choice(sorted(one.answers))
+            self._memory = answered(self._memory, key, answer, "Kim", self.now)
+            self.claims.called_off()  # from here on what is paid is a person's word
+        elif refused_ones and self._chance(0.5):
+            answer = f"try {refused_ones[0]} again"
+            self._memory = retried(self._memory, refused_ones[0])
+        else:
+            answer = "later"
+            self._memory = resolved(self._memory, key, self.now)
+        self.story.dealt_with += 1
+        self.story.log.append(f"{self.now:%d %H:%M} Kim says of {key}: {answer}")
+        self._decide()
+
+    def _owed_by_now(self, when: str) -> None:
+        """What was scanned two days ago is paid, or somebody knows why not."""
+        if self._memory.exceptions or self._memory.answers:
+            return
+        for sku, ordered in self._ordered.items():
+            rmas = [(rma_id, rma) for rma_id, rma in self.rmas.items() if rma["status"] != "cancelled"]
+            back = [(rma_id, unit) for rma_id, rma in rmas for unit in rma["units"] if unit["sku"] == sku]
+            owed = sum(
+                u["resolution"] == "refund"
+                and u.get("verdict") != "rejected"
+                and self._scanned_before(rma_id, self.now - DEADLINE)
+                for rma_id, u in back
+            )
+            otherwise = sum(u["resolution"] != "refund" for _, u in back)
+            if self.claims.paid(sku) < min(owed, ordered - otherwise):
+                self.story.unpaid.append(f"{sku} {when}")
+
+    def _scanned_before(self, rma_id: str, when: datetime) -> bool:
+        parcel = self.parcels.get(f"TRK{rma_id}")
+        return parcel is not None and bool(parcel["first_scan_at"] <= when)
 
     # What the engine is told.
 
@@ -360,10 +433,7 @@ class World:
         self._memory, self._last = decision.memory, decision
         for one in decision.exceptions:
             if one.key not in before:
-                self.story.log.append(f"{self.now:%d %H:%M} opened {one.key}: {one.title}")
-            self.story.opened.setdefault(one.key, one.owner)
-            if one.rule == "promise_broken":
-                self.story.broken.append(one.title)
+                self._told(one)
         if decision.wake_at is not None:
             self.at(max(decision.wake_at, self.now), self._wake)
         for effect in decision.effects:
@@ -422,14 +492,18 @@ class World:
         fate = self.random.random()
         self.story.sent += 1
         self.story.log.append(f"{self.now:%d %H:%M} sent {effect.key} {amount} by {effect.rule}")
+        if amount > line.left and not self.story.raced:
+            self.story.too_much.append(f"{effect.key}: {amount} of {line.left}")
         if fate < self.temper.refuse or amount > line.left or self.order_state != "received":
             self._memory = refused(self._memory, effect.key, "balance_too_low", "not enough", self.now)
         elif fate < self.temper.refuse + self.temper.times_out / 2:
             self._memory = unsure(self._memory, effect.key, "timed out")
             self._chase(effect.key)
         else:
+            if not self.claims.allow(line.sku, len(effect.units)):
+                self.story.unfounded.append(effect.key)
             made = self._refund(line, amount)
-            line.ours[made] = effect.key
+            self.claims.refunded(line.sku, len(effect.units))
             if fate < self.temper.refuse + self.temper.times_out:
                 self._memory = unsure(self._memory, effect.key, "timed out")
                 self._chase(effect.key)
@@ -474,23 +548,6 @@ class World:
             self.now = max(self.now, when)
             what()
         assert self._last is not None
+        self._owed_by_now("at the end")
         self.story.left_alone = [e.key for e in self._memory.effects if e.status in {"planned", "performing", "unsure"}]
         return self.story
-
-    def overpaid(self) -> list[str]:
-        """Lines on which more was refunded than was paid."""
-        return [line.id for line in self.lines if line.left < 0]
-
-    def paid_twice(self) -> list[str]:
-        """Lines on which our refunds and whole-piece refunds by agents cover more pieces than were sold or returned."""
-        found = []
-        for line in self.lines:
-            pieces = sum(r["amount"].amount // line.unit for r in line.refunds)
-            if pieces > line.quantity:
-                found.append(line.id)
-        return found
-
-
-def with_param(rule_set: RuleSet, **params: Any) -> RuleSet:
-    """The same rules for a client that set these params."""
-    return replace(rule_set, params={**rule_set.params, **params})
