@@ -10,17 +10,18 @@ import structlog
 
 from engine.decide.people import NotPossible
 from engine.facts.codec import decode_fields, loads
-from engine.facts.merge import CORRECTION, fields_of, merge
+from engine.facts.merge import CORRECTION
 from engine.facts.outside import Event, Hint
-from engine.facts.record import Observation, RecordState
+from engine.facts.record import Observation
 from engine.language.mapping import observe
 from engine.run.clock import Clock
 from engine.run.deeds import PERSON, Deed
 from engine.run.fetching import Asking
 from engine.run.linking import Linking
 from engine.run.logs import where
+from engine.run.observing import Observing
 from engine.run.worker import Worker
-from engine.store.base import ExceptionEntry, Journalled, RecordRow, Store
+from engine.store.base import ExceptionEntry, Journalled, Store
 from engine.store.stamps import stamp
 
 BATCH = 50  # events that share a commit: most of what batching gains, without keeping webhooks waiting
@@ -34,7 +35,8 @@ class Intake:
         self._worker = worker
         self._clock = clock
         self._asking = asking
-        self._linking = Linking(store, worker.absorb)
+        linking = Linking(store.records, store.cases, worker.absorb)
+        self._observing = Observing(worker, store.records, store.cases, linking, clock, asking.for_stubs)
         self._log = structlog.get_logger("instep.intake")
 
     def journal(self, heard: Iterable[Event | Hint]) -> int:
@@ -91,44 +93,10 @@ class Intake:
         observed, aside = observe(self._worker.rule_set.mappings.get(entry.event.kind, ()), entry.event)
         touched: set[int] = set()
         for observation in observed:
-            touched |= self._observe(observation, entry.seq)
+            touched |= self._observing.observe(observation, entry.seq)
         for no in aside:
             self._set_aside(entry, f"{no.path}: {no.reason}" if no.path else no.reason, str(no.place), no.path)
         return touched
-
-    def _observe(self, observation: Observation, seq: int) -> set[int]:
-        """Merges one observation into its record."""
-        row = self._store.records.get(observation.kind, observation.key)
-        before = self._worker.states.decode(row) if row else None
-        after = merge(before, observation)
-        if after == before:
-            return set()
-        sources = _sources(row, before, after, observation.mapping, seq)
-        kept = RecordRow(0, after.kind, after.key, after.seen_at, self._worker.states.encode(after), sources)
-        record_id = self._store.records.put(kept)
-        changed = _changed(before, after)
-        if self._worker.rule_set.vocabulary[after.kind].scope == "client":
-            self._wake_readers(after.kind, changed, new=before is None)
-            return set()
-        if before is None or before.links != after.links:
-            return self._place(record_id, before, after)
-        return {case.id for case in self._store.cases.holding(record_id)} if changed else set()
-
-    def _place(self, record_id: int, before: RecordState | None, after: RecordState) -> set[int]:
-        self._store.records.link(record_id, after.links)
-        lost = before.links - after.links if before else frozenset()
-        touched = self._linking.place((after.kind, after.key), lost, self._clock())
-        for case_id in sorted(touched):
-            case = self._store.cases.get(case_id)
-            if case is not None and not case.anchored:
-                self._asking.for_stubs(self._linking.stubs(case_id))
-        return touched
-
-    def _wake_readers(self, kind: str, changed: set[str], *, new: bool) -> None:
-        """Records of the client are facts of every case: open cases are looked at again if a rule reads what changed."""
-        facts = {f"{kind}.{name}" for name in changed} | ({kind} if new else set())
-        if any(self._worker.rule_set.reading.get(fact) for fact in facts):
-            self._store.cases.wake(self._store.cases.all_open(), self._clock())
 
     def _deed(self, entry: Journalled) -> set[int]:
         """What a person decided, done at once: the answer belongs to what was open at that moment."""
@@ -150,7 +118,8 @@ class Intake:
             raise NotPossible(str(no)) from None
         at = entry.event.observed_at
         version = stamp(at)
-        return self._observe(Observation(f"{CORRECTION}{field}", kind, key, version, deed.by, at, fields), entry.seq)
+        correction = Observation(f"{CORRECTION}{field}", kind, key, version, deed.by, at, fields)
+        return self._observing.observe(correction, entry.seq)
 
     def _set_aside(self, entry: Journalled, reason: str, place: str, path: str) -> None:
         """Kept whole. A person is told once per kind, place and field, not once per payload."""
@@ -183,22 +152,6 @@ def corrected(deed: Deed) -> tuple[str, str, str, Any]:
     if not (kind and key and field):
         raise ValueError(f"{deed.key!r} is not a field like rma:1001.received_at")
     return kind, key, field, loads(deed.value)
-
-
-def _sources(row: RecordRow | None, before: RecordState | None, after: RecordState, mapping: str, seq: int) -> dict[str, int]:
-    """The event each mapping last won with; a later one only where it really won."""
-    held = dict(row.sources) if row else {}
-    if before is None or before.snapshots.get(mapping) != after.snapshots.get(mapping):
-        held[mapping] = seq
-    return held
-
-
-def _changed(before: RecordState | None, after: RecordState) -> set[str]:
-    if before is None:
-        return set(fields_of(after))
-    old, new = fields_of(before), fields_of(after)
-    changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-    return changed | ({"seen_at"} if before.seen_at != after.seen_at else set())
 
 
 def _aside_entry(about: str, kind: str, reason: str, place: str, now: datetime) -> ExceptionEntry:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from engine.facts.links import ORDER, owners, reach
-from engine.store.base import Node, Store
+from engine.store.base import Cases, Node, Records
 
 Absorb = Callable[[int, int], None]  # (case that ends, case it lives on in): the memories become one
 
@@ -16,8 +16,9 @@ class Linking:
     its own, and is absorbed when the order arrives.
     """
 
-    def __init__(self, store: Store, absorb: Absorb) -> None:
-        self._store = store
+    def __init__(self, records: Records, cases: Cases, absorb: Absorb) -> None:
+        self._records = records
+        self._cases = cases
         self._absorb = absorb
 
     def place(self, node: Node, lost: Iterable[Node], now: datetime) -> set[int]:
@@ -25,9 +26,9 @@ class Linking:
 
         Answers the cases to decide again.
         """
-        records = self._store.records
+        records = self._records
         touched: set[int] = set()
-        was_in = {case.id for id_ in records.ids([node]).values() for case in self._store.cases.holding(id_)}
+        was_in = {case.id for id_ in records.ids([node]).values() for case in self._cases.holding(id_)}
         homeless: set[Node] = set()
         for case_id in sorted(was_in):
             homeless |= self._shrink(case_id)
@@ -35,58 +36,58 @@ class Linking:
         for start in [node, *sorted(lost), *sorted(homeless)]:
             if records.ids([start]):
                 touched |= self._home(start, now)
-        return {case_id for case_id in touched if self._store.cases.get(case_id) is not None}
+        return {case_id for case_id in touched if self._cases.get(case_id) is not None}
 
     def stubs(self, case_id: int) -> list[Node]:
         """Nodes named by the records of a case that have not come."""
-        rows = self._store.records.of_case(case_id)
-        named = {n for row in rows for n in self._store.records.neighbours((row.kind, row.key))}
-        return sorted(named - self._store.records.ids(named).keys())
+        rows = self._records.of_case(case_id)
+        named = {n for row in rows for n in self._records.neighbours((row.kind, row.key))}
+        return sorted(named - self._records.ids(named).keys())
 
     def _home(self, start: Node, now: datetime) -> set[int]:
         """The record's cases: those of the orders it reaches, else one without an order."""
-        neighbours = self._store.records.neighbours
-        orders = self._store.records.ids(owners(start, neighbours))
+        neighbours = self._records.neighbours
+        orders = self._records.ids(owners(start, neighbours))
         if not orders:
             return {self._unanchored(start, now)}
         touched = set()
         for order in sorted(orders):
-            case = self._store.cases.named(_name(order))
-            case_id = case.id if case else self._store.cases.open(_name(order), anchored=True, opened_at=now, memory="{}")
-            members = self._store.records.ids(reach(order, neighbours))
-            self._store.cases.set_members(case_id, members.values())
+            case = self._cases.named(_name(order))
+            case_id = case.id if case else self._cases.open(_name(order), anchored=True, opened_at=now, memory="{}")
+            members = self._records.ids(reach(order, neighbours))
+            self._cases.set_members(case_id, members.values())
             self._take_over(case_id, members)
             touched.add(case_id)
         return touched
 
     def _unanchored(self, start: Node, now: datetime) -> int:
-        members = self._store.records.ids(n for n in reach(start, self._store.records.neighbours) if n[0] != ORDER)
-        held = {c.id: c for id_ in members.values() for c in self._store.cases.holding(id_) if not c.anchored}
+        members = self._records.ids(n for n in reach(start, self._records.neighbours) if n[0] != ORDER)
+        held = {c.id: c for id_ in members.values() for c in self._cases.holding(id_) if not c.anchored}
         name = _name(min(members))
-        case_id = min(held) if held else self._store.cases.open(name, anchored=False, opened_at=now, memory="{}")
+        case_id = min(held) if held else self._cases.open(name, anchored=False, opened_at=now, memory="{}")
         self._take_over(case_id, members)
-        self._store.cases.set_members(case_id, members.values())
-        self._store.cases.rename(case_id, name)
+        self._cases.set_members(case_id, members.values())
+        self._cases.rename(case_id, name)
         return case_id
 
     def _take_over(self, case_id: int, members: dict[Node, int]) -> None:
         """Cases without an order whose records are all here live on here."""
         for id_ in members.values():
-            for case in self._store.cases.holding(id_):
+            for case in self._cases.holding(id_):
                 if not case.anchored and case.id != case_id:
                     self._absorb(case.id, case_id)
 
     def _shrink(self, case_id: int) -> set[Node]:
         """Lets go of records the case no longer reaches; answers those that are now in no case."""
-        case = self._store.cases.get(case_id)
+        case = self._cases.get(case_id)
         if case is None:
             return set()
-        rows = {(row.kind, row.key): row.id for row in self._store.records.of_case(case_id)}
+        rows = {(row.kind, row.key): row.id for row in self._records.of_case(case_id)}
         kind, _, key = case.name.partition(":")
         start = (kind, key)
-        reached = reach(start, self._store.records.neighbours)
-        self._store.cases.set_members(case_id, [id_ for node, id_ in rows.items() if node in reached])
-        return {node for node, id_ in rows.items() if node not in reached and not self._store.cases.holding(id_)}
+        reached = reach(start, self._records.neighbours)
+        self._cases.set_members(case_id, [id_ for node, id_ in rows.items() if node in reached])
+        return {node for node, id_ in rows.items() if node not in reached and not self._cases.holding(id_)}
 
 
 def _name(node: Node) -> str:

@@ -37,7 +37,7 @@ class World:
         path.unlink(missing_ok=True)
         self.store = SqliteStore.open(path, synchronous="NORMAL")
         self.absorbed: list[tuple[int, int]] = []
-        self.linking = Linking(self.store, self._absorb)
+        self.linking = Linking(self.store.records, self.store.cases, self._absorb)
         self.links: dict[Node, frozenset[Node]] = {}
 
     def _absorb(self, case_id: int, into: int) -> None:
