@@ -8,8 +8,10 @@ from types import MappingProxyType
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from engine.facts.calendars import Calendar
 from engine.facts.outside import Action, Codes
 from engine.facts.schema import Vocabulary
+from engine.language.calendars import read_calendars
 from engine.language.client import ClientConfig
 from engine.language.codes import mappable
 from engine.language.coherence import check_whole
@@ -43,13 +45,17 @@ class Ingredients:
 
 def assemble(given: Ingredients, problems: Problems, *, warn: bool = False) -> RuleSet:
     """The compiled rule set. It is only fit for use if `problems` holds no error. With `warn`, also what is only doubtful."""
-    params = _params(given, problems)
+    zone = ZoneInfo(given.client.time_zone if given.client else "UTC")
+    listed = None if given.client_node is None else given.client_node.get("calendars")
+    calendars = read_calendars(listed, zone, problems)
+    params = _params(given, calendars, problems)
     scope = Scope(
         params.vocabulary,
         case_names(params.vocabulary),
         params.types,
         codes={name: given.codes.get(name, {}) for name in sorted(mappable(given.actions))},
-        time_zone=ZoneInfo(given.client.time_zone if given.client else "UTC"),
+        time_zone=zone,
+        calendars=calendars,
     )
     vocabulary, resolved = resolve(_drafts(given, problems), scope, problems)
     facts = tuple(_placed(fact, given.sections.facts[f"{fact.kind}.{fact.name}"]) for fact in resolved)
@@ -60,7 +66,7 @@ def assemble(given: Ingredients, problems: Problems, *, warn: bool = False) -> R
     check_whole(given.sections, rules, problems)
     if warn:
         warn_unguarded(rules, facts, ground, problems)
-    return _rule_set(given, params, vocabulary, rules, facts, promises)
+    return _rule_set(given, params, calendars, vocabulary, rules, facts, promises)
 
 
 _Compiled = TypeVar("_Compiled", Rule, DerivedFact, PromiseSpec)
@@ -71,10 +77,10 @@ def _placed(compiled: _Compiled, definition: Definition) -> _Compiled:
     return replace(compiled, place=definition.place, origins=definition.origins)
 
 
-def _params(given: Ingredients, problems: Problems) -> Params:
+def _params(given: Ingredients, calendars: Mapping[str, Calendar], problems: Problems) -> Params:
     specs: dict[str, ParamSpec] = {}
     for name, entry in sorted(given.sections.params.items()):
-        spec = read_param(name, entry.latest, entry.node, problems)
+        spec = read_param(name, entry.latest, entry.node, calendars, problems)
         if spec is not None:
             specs[name] = spec
     for name, spec in list(specs.items()):
@@ -84,7 +90,7 @@ def _params(given: Ingredients, problems: Problems) -> Params:
     node = None if given.client_node is None else given.client_node.get("params")
     if node is None and given.client_node is not None:
         unset(specs, given.client_node.place, problems)
-    return settle(specs, node, given.vocabulary, problems)
+    return settle(specs, node, given.vocabulary, calendars, problems)
 
 
 def _drafts(given: Ingredients, problems: Problems) -> dict[str, Draft]:
@@ -122,6 +128,7 @@ def _promises(sections: Sections, ground: Ground, problems: Problems) -> tuple[P
 def _rule_set(
     given: Ingredients,
     params: Params,
+    calendars: Mapping[str, Calendar],
     vocabulary: Vocabulary,
     rules: tuple[Rule, ...],
     facts: tuple[DerivedFact, ...],
@@ -133,14 +140,11 @@ def _rule_set(
     by_event: dict[str, tuple[RecordMapping, ...]] = {}
     for mapping in sorted(given.mappings, key=lambda each: (each.event, each.kind)):
         by_event[mapping.event] = (*by_event.get(mapping.event, ()), mapping)
-    sending = (client.mode, client.since, cadence, client.max_new_effects)
-    behaviour = (client.client, client.time_zone, *sending, given.codes, params.values)
-    mapping_hash = fingerprint(given.vocabulary.kinds, by_event)
+    behaviour = (client.client, client.time_zone, client.mode, client.since, cadence, given.codes, params.values, calendars)
     ordered = sorted(facts, key=lambda fact: (fact.kind, fact.name))
     return RuleSet(
         client=client.client,
-        hash=fingerprint(behaviour, given.sections.precedence, kinds, ordered, rules, promises, mapping_hash),
-        mapping_hash=mapping_hash,
+        hash=fingerprint(behaviour, given.sections.precedence, kinds, ordered, rules, promises, by_event),
         vocabulary=Vocabulary(MappingProxyType(kinds)),
         precedence=given.sections.precedence,
         rules=rules,
@@ -155,7 +159,6 @@ def _rule_set(
         reading=_reading(rules, facts),
         mappings=MappingProxyType(by_event),
         time_zone=client.time_zone,
-        max_new_effects=client.max_new_effects,
     )
 
 

@@ -5,12 +5,26 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import re2
 
-from engine.facts.schema import ANY, BOOLEAN, NUMBER, TEXT, Type, enum_of, list_of
+from engine.facts.schema import (
+    ANY,
+    BOOLEAN,
+    CALENDAR,
+    DURATION,
+    NUMBER,
+    TEXT,
+    WORKING_DURATION,
+    Type,
+    enum_of,
+    list_of,
+)
 from engine.language import guards
+from engine.language.calendars import calendar_named
+from engine.language.durations import parse_period
 from engine.language.functions import FUNCTIONS, Function, Mistyped, zero_of
 from engine.language.node import Locate
 from engine.language.parse import Fault, Syntax, literal
@@ -411,6 +425,11 @@ class Checker:
         arguments = [term for term in terms if term is not None]
         if len(arguments) < len(terms):
             return None
+        if function.special == "calendar":
+            read = [self._written_out(argument, position, function) for position, argument in enumerate(arguments)]
+            arguments = [term for term in read if term is not None]
+            if len(arguments) < len(read):
+                return None
         try:
             result = function.typed([term.type for term in arguments])
         except Mistyped as wrong:
@@ -440,6 +459,30 @@ class Checker:
             at = self.syntax.end(node.func) - len(name)
             raise Fault(at, "unknown-function", f'values have no method "{name}"{hint}')
         raise Fault(self.syntax.offset(node), "expression-syntax", "only functions can be called")
+
+    def _written_out(self, term: Term, position: int, function: Function) -> Term | None:
+        """The calendar or the duration that a text in the place of one names."""
+        if not isinstance(term, Literal) or not isinstance(term.value, str):
+            return term
+        if position == function.most - 1:
+            return self._calendar(term, term.value, function)
+        if function.name != "add_working" or position != 1:
+            return term
+        try:
+            duration = parse_period(term.value)
+        except ValueError as fault:
+            self.report(term.offset, "bad-duration", f"{function.name}(): {fault}")
+            return None
+        return Literal(DURATION if isinstance(duration, timedelta) else WORKING_DURATION, term.offset, duration)
+
+    def _calendar(self, term: Term, name: str, function: Function) -> Term | None:
+        if self.scope.payload:
+            said = f"{function.name}(): calendars are a client's, and mappings are for all clients: count in a fact or rule"
+            self.report(term.offset, "unknown-calendar", said)
+            return None
+        place = self.locate(term.offset)
+        found = calendar_named(name, place, self.scope.calendars, self.problems, f"{function.name}()")
+        return None if found is None else Literal(CALENDAR, term.offset, found)
 
     def _settled(self, function: Function, arguments: list[Term]) -> tuple[Term, ...] | None:
         """The arguments, with those settled now in their place."""

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from engine.facts.codec import describe, timestamp
 from engine.facts.outside import ROLES, Role
+from engine.language.calendars import zone_named
 from engine.language.node import Node
 from engine.problems import Place, Problems, did_you_mean
 
@@ -28,10 +29,7 @@ def _named(value: Any) -> Any:
 
 def _zone(value: Any) -> Any:
     if isinstance(value, str):
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            raise ValueError(f'"{value}" is not a time zone like Europe/London') from None
+        zone_named(value)
     return value
 
 
@@ -79,6 +77,7 @@ class ClientConfig(Strict):
     extends: list[str] = Field(default_factory=lambda: ["base"])
     time_zone: Annotated[str, BeforeValidator(_zone)] = "UTC"
     connectors: dict[Role, ConnectorUse] = Field(default_factory=dict)
+    calendars: dict[str, Any] = Field(default_factory=dict)  # see `read_calendars`
     params: dict[str, Any] = Field(default_factory=dict)
     cadence: dict[str, Cadence] = Field(default_factory=dict)
     since: Annotated[date | datetime | None, BeforeValidator(_instant)] = None

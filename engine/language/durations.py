@@ -16,7 +16,9 @@ PATTERN = (  # the same for editors, which read JSON Schema; see `parse_duration
     r"|^\s*P(?=[0-9T])([0-9]{1,4}W)?([0-9]{1,6}D)?(T(?=[0-9])([0-9]{1,6}H)?([0-9]{1,6}M)?([0-9]{1,6}S)?)?\s*$"
 )
 _WRITTEN = "write it with a unit: 30m, 4h, 2d, 90s or PT4H"
+_SPELLED_OUT = {"day": "d", "hour": "h", "hr": "h", "minute": "m", "min": "m", "second": "s", "sec": "s", "d": "d", "h": "h"}
 _WORKING = re.compile(r"([0-9]{1,6})\s+working\s+([a-zA-Z]+)", re.ASCII)
+WORKING_PATTERN = r"^\s*[0-9]{1,6}\s+working\s+(day|hour|minute)s?\s*$"  # for editors; see `parse_working`
 _WORKING_UNITS = {"hour": timedelta(hours=1), "minute": timedelta(minutes=1)}
 _WORKING_WRITTEN = "write 5 working days, 4 working hours or 30 working minutes"
 
@@ -85,7 +87,9 @@ def _is_working(text: str) -> bool:
 def _about_unit(unit: str) -> str:
     if unit.lower() in ("y", "year", "years", "mo", "month", "months", "M"):
         return "months and years have no fixed length"
-    return f'there is no unit "{unit}"'
+    word = unit.lower().removesuffix("s")
+    near = _SPELLED_OUT.get(word)
+    return f'there is no unit "{unit}"' + (f' (did you mean "{near}"?)' if near else "")
 
 
 def _iso(text: str) -> timedelta:

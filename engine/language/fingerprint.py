@@ -41,6 +41,6 @@ def _form(value: Any) -> Any:
         case set() | frozenset():
             return sorted(str(_form(each)) for each in value)
     if is_dataclass(value) and not isinstance(value, type) and value.__class__.__module__ != "engine.facts.values":
-        named = {each.name: getattr(value, each.name) for each in fields(value) if each.name not in _LAYOUT}
+        named = {each.name: getattr(value, each.name) for each in fields(value) if each.compare and each.name not in _LAYOUT}
         return {"is": value.__class__.__name__, **{name: _form(each) for name, each in named.items()}}
     return encode(value)

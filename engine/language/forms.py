@@ -15,6 +15,7 @@ from typing import Any, get_args
 from engine.facts.outside import Action
 from engine.facts.schema import SCALARS, Type
 from engine.language.durations import PATTERN as DURATION_PATTERN
+from engine.language.durations import WORKING_PATTERN
 from engine.language.ruleset import Mode, Severity
 
 Shape = Mapping[str, Any]
@@ -63,9 +64,11 @@ def one_of(*words: str) -> Shape:
 
 
 TEXT: Shape = {"type": "string"}
+DATE: Shape = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
 BOOLEAN: Shape = {"type": "boolean"}
 ID: Shape = {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"}
 DURATION: Shape = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["30m", "4h", "2d", "1d 12h"]}
+WORKING_DURATION: Shape = {"type": "string", "pattern": WORKING_PATTERN, "examples": ["5 working days", "4 working hours"]}
 EXPRESSION: Shape = {"type": ["string", "number", "boolean"]}
 TEMPLATE: Shape = {"type": ["string", "number", "boolean"]}
 WHEN = {"anyOf": [refer("condition"), {**list_of(refer("condition")), "minItems": 1}]}
@@ -215,6 +218,31 @@ PROMISE = Form(
     },
 )
 
+CALENDAR = Form(
+    "calendar",
+    "The working days and hours of one place.",
+    {
+        "country": Key("Its public holidays are no working days: two letters of ISO 3166", TEXT, example="country: GB"),
+        "subdivision": Key("The part of the country, where it has holidays of its own", TEXT, example="subdivision: ENG"),
+        "time_zone": Key(
+            "Where its days and hours are counted; the client's unless said", TEXT, example="time_zone: Europe/London"
+        ),
+        "hours": Key(
+            "Days and the spans in which work is done; Monday to Friday from midnight to midnight unless said",
+            TEXT,
+            example='hours: "mon-thu 09:00-12:00 13:00-17:30, fri 09:00-15:00"',
+        ),
+        "closed": Key(
+            "Dates that are no working days either", {**list_of(DATE), "uniqueItems": True}, example="closed: [2026-12-24]"
+        ),
+        "open": Key(
+            "Dates with hours of their own, whatever day it is",
+            map_of(TEXT, DATE),
+            example="open: {2026-12-26: 10:00-14:00}",
+        ),
+    },
+)
+
 RULE_FILE = Form(
     "rule_file",
     "Parameters, derived facts, rules and promises, of a pack or of one client.",
@@ -353,7 +381,7 @@ VOCABULARY = Form(
 )
 
 FORMS = (
-    RULE_FILE, RULE, CONDITIONS, FORBID, FORBID_UNITS, RAISE, PARAM, FACT, PROMISE, MAPPING, MAPPED_FIELD, MAPPED_LIST,
+    CALENDAR, RULE_FILE, RULE, CONDITIONS, FORBID, FORBID_UNITS, RAISE, PARAM, FACT, PROMISE, MAPPING, MAPPED_FIELD, MAPPED_LIST,
     CODES_FILE, VOCABULARY, RECORD, ITEM, FIELD, RELATION,
 )  # fmt: skip
 
@@ -382,6 +410,12 @@ def written(wanted: Type) -> Shape:
             return {"type": {"text": "string"}.get(wanted.name, wanted.name)}
         case "duration":
             return DURATION
+        case "working_duration":
+            return WORKING_DURATION
+        case "period":
+            return {"anyOf": [DURATION, WORKING_DURATION]}
+        case "calendar":
+            return TEXT
         case "money":
             return {"type": "string", "pattern": r"^-?[0-9.]+ [A-Z]{3}$", "examples": ["12.50 EUR"]}
         case "timestamp":

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Literal
 
-from engine.facts.schema import ANY, BOOLEAN, DATE, DURATION, MONEY, NUMBER, PERIOD, TEXT, TIMESTAMP, Type, list_of
-from engine.facts.values import UNKNOWN, Gap, Items, Money, Rec, Unreadable
+from engine.facts.calendars import Calendar
+from engine.facts.schema import ANY, BOOLEAN, CALENDAR, DATE, DURATION, MONEY, NUMBER, PERIOD, TEXT, TIMESTAMP, Type, list_of
+from engine.facts.values import UNKNOWN, Gap, Items, Money, Rec, Unreadable, WorkingDuration
 from engine.language.operations import (
     ABSENT,
     Undecidable,
@@ -25,7 +26,7 @@ from engine.language.operations import (
 from engine.language.types import NONE, ORDERED, fits, join
 
 Gaps = Literal["seen", "passed", "unknown"]
-Special = Literal["", "pattern", "code", "zone", "zero"]
+Special = Literal["", "pattern", "code", "zone", "zero", "calendar"]
 
 
 class Mistyped(Exception):  # noqa: N818 - caught by the checker, which knows the place
@@ -43,8 +44,8 @@ class Function:
 
     `typed` gives the type of the result from those of the arguments, or raises `Mistyped`. `run` computes it from values. A
     gap among the arguments is `seen` by it, or `passed` on as the outcome, or makes a truth `unknown`. `special` marks an
-    argument that is settled when the expression is checked: the pattern of `matches`, the parameter of `mapped`; added at the
-    end, the time zone of `date` and what the `sum` of nothing is.
+    argument that is settled when the expression is checked: the pattern of `matches`, the parameter of `mapped`, the calendar
+    and a duration that are written out; added at the end, the time zone of `date` and what the `sum` of nothing is.
     """
 
     name: str
@@ -160,6 +161,24 @@ def _made_of_money(types: Sequence[Type]) -> Type:
     if not fits(types[1], TEXT):
         raise Mistyped(1, "a currency")
     return MONEY
+
+
+def _counted_by_calendar(*wanted: Type, gives: Type) -> Callable[[Sequence[Type]], Type]:
+    """The last argument is a calendar."""
+    takes = _takes(*wanted, CALENDAR, gives=gives)
+
+    def typed(types: Sequence[Type]) -> Type:
+        try:
+            return takes(types)
+        except Mistyped as wrong:
+            hint = {CALENDAR.name: _A_CALENDAR, PERIOD.name: _A_PERIOD}.get(wrong.wanted, wrong.wanted)
+            raise Mistyped(wrong.position, hint) from None
+
+    return typed
+
+
+_A_CALENDAR = "a calendar (its name in quotes, or a parameter of type calendar)"
+_A_PERIOD = 'a duration (such as "5 working days" or "48h" in quotes, or a parameter of type period)'
 
 
 def _anything(gives: Type) -> Callable[[Sequence[Type]], Type]:
@@ -343,9 +362,29 @@ def money(amount: Any, currency: Any) -> Any:
 
 
 def date_in(timestamp: Any, zone: tzinfo) -> Any:
-    if not isinstance(timestamp, datetime):
-        raise Undecidable(f"{family(timestamp)} is not a timestamp")
-    return timestamp.astimezone(zone).date()
+    return _timestamp(timestamp).astimezone(zone).date()
+
+
+def add_working(timestamp: Any, duration: Any, calendar: Any) -> datetime:
+    if not isinstance(duration, timedelta | WorkingDuration):
+        raise Undecidable(f"{family(duration)} is not a duration")
+    return _calendar(calendar).add(_timestamp(timestamp), duration)
+
+
+def working_days_between(start: Any, end: Any, calendar: Any) -> int:
+    return _calendar(calendar).working_days_between(_timestamp(start), _timestamp(end))
+
+
+def _calendar(value: Any) -> Calendar:
+    if not isinstance(value, Calendar):
+        raise Undecidable(f"{family(value)} is not a calendar")
+    return value
+
+
+def _timestamp(value: Any) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise Undecidable(f"{family(value)} is not a timestamp")
+    return value
 
 
 def found(text: Any, pattern: Any) -> bool:
@@ -480,6 +519,26 @@ FUNCTIONS: Mapping[str, Function] = {
             _takes(TIMESTAMP, gives=DATE),
             date_in,
             special="zone",
+        ),
+        Function(
+            "add_working",
+            "add_working(timestamp, duration, calendar)",
+            "That much later: a working duration by the calendar, an elapsed one as time passes. Earlier, if it is negative.",
+            3,
+            3,
+            _counted_by_calendar(TIMESTAMP, PERIOD, gives=TIMESTAMP),
+            add_working,
+            special="calendar",
+        ),
+        Function(
+            "working_days_between",
+            "working_days_between(from, to, calendar)",
+            "How many whole working days lie between; negative if the second is earlier.",
+            3,
+            3,
+            _counted_by_calendar(TIMESTAMP, TIMESTAMP, gives=NUMBER),
+            working_days_between,
+            special="calendar",
         ),
         Function(
             "mapped",

@@ -11,9 +11,11 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any
 
+from engine.facts.calendars import Calendar
 from engine.facts.codec import timestamp
 from engine.facts.schema import SETTINGS, FieldSpec, Kind, Type, Vocabulary, record_of
 from engine.facts.values import Money, Rec
+from engine.language.calendars import calendar_named
 from engine.language.forms import PARAM
 from engine.language.node import Node
 from engine.language.types import read_type
@@ -41,7 +43,7 @@ class Params:
     values: Mapping[str, Any]
 
 
-def read_param(name: str, place: Place, node: Node, problems: Problems) -> ParamSpec | None:
+def read_param(name: str, place: Place, node: Node, calendars: Mapping[str, Calendar], problems: Problems) -> ParamSpec | None:
     """One entry of `params:` in a rule file."""
     what = f'the parameter "{name}"'
     if not all(part.isidentifier() for part in name.split(".")):
@@ -53,17 +55,23 @@ def read_param(name: str, place: Place, node: Node, problems: Problems) -> Param
     found = None if typed is None else read_type(typed, (), problems, what, SETTINGS)
     if found is None:
         return None
-    value = None if default is None else read_setting(default, found, problems, f"the default of {what}")
+    value = None if default is None else read_setting(default, found, problems, f"the default of {what}", calendars)
     said = "" if doc is None else doc.expect_text(problems, f"the doc of {what}") or ""
     return ParamSpec(name, found, value, default is None, said, place)
 
 
-def settle(specs: Mapping[str, ParamSpec], given: Node | None, vocabulary: Vocabulary, problems: Problems) -> Params:
+def settle(
+    specs: Mapping[str, ParamSpec],
+    given: Node | None,
+    vocabulary: Vocabulary,
+    calendars: Mapping[str, Calendar],
+    problems: Problems,
+) -> Params:
     """The values of all parameters: the client's where it sets one, else the default."""
     values = {name: spec.default for name, spec in specs.items()}
     if given is not None and given.expect_map(problems, '"params"'):
         for name, node in _settings(given, "", specs, problems):
-            values[name] = read_setting(node, specs[name].type, problems, f"the parameter {name}")
+            values[name] = read_setting(node, specs[name].type, problems, f"the parameter {name}", calendars)
         named = {name for name, _ in _settings(given, "", specs, Problems())}
         unset({name: spec for name, spec in specs.items() if name not in named}, given.place, problems)
     return _grouped(specs, values, vocabulary)
@@ -88,8 +96,13 @@ def _settings(node: Node, prefix: str, specs: Mapping[str, ParamSpec], problems:
             problems.add(place, "unknown-param", f'there is no parameter "{name}"{did_you_mean(name, specs)}')
 
 
-def read_setting(node: Node, wanted: Type, problems: Problems, what: str) -> Any:
-    """The value of type `wanted` that a node stands for; None with a problem where it is of another type."""
+def read_setting(
+    node: Node, wanted: Type, problems: Problems, what: str, calendars: Mapping[str, Calendar] = MappingProxyType({})
+) -> Any:
+    """The value of type `wanted` that a node stands for; None with a problem where it is of another type.
+
+    `calendars` are those a calendar can be.
+    """
     match wanted.name:
         case "text":
             return node.expect_text(problems, what)
@@ -103,16 +116,21 @@ def read_setting(node: Node, wanted: Type, problems: Problems, what: str) -> Any
             return node.expect_working(problems, what)
         case "period":
             return node.expect_period(problems, what)
+        case "calendar" if node.is_text:
+            return calendar_named(node.text, node.place, calendars, problems, what)
         case "number" if isinstance(node.value, int | Decimal) and not isinstance(node.value, bool):
             return node.value
         case "money" | "timestamp" if node.is_text:
             return _spelled(node, wanted, problems, what)
         case "list" if node.kind == "list" and wanted.of is not None:
-            read = [read_setting(element, wanted.of, problems, f"an element of {what}") for element in node.elements]
+            read = [read_setting(element, wanted.of, problems, f"an element of {what}", calendars) for element in node.elements]
             return tuple(value for value in read if value is not None)
-    example = {"money": ' like "12.50 EUR"', "timestamp": " like 2026-11-01T09:30:00Z"}.get(wanted.name, "")
+    example = _EXAMPLES.get(wanted.name, "")
     problems.add(node.place, "wrong-shape", f"{what} must be a {wanted}{example}, not {node.described()}")
     return None
+
+
+_EXAMPLES = {"money": ' like "12.50 EUR"', "timestamp": " like 2026-11-01T09:30:00Z", "calendar": ": its name"}
 
 
 def _spelled(node: Node, wanted: Type, problems: Problems, what: str) -> Any:

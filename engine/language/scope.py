@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 
+from engine.facts.calendars import Calendar
 from engine.facts.schema import Type, Vocabulary, list_of, record_of
 
 
@@ -18,7 +19,7 @@ class Scope:
     key for every parameter that can be mapped outwards, though its table may be empty. `guards` are paths known to exist,
     as text (`rma`, `order.returns`); see `engine.language.guards`. With `payload` every other
     name is a key of an untyped payload.
-    `time_zone` is the one days are counted in.
+    `time_zone` is the one days are counted in, `calendars` those that working time can be counted by.
     """
 
     vocabulary: Vocabulary
@@ -29,6 +30,7 @@ class Scope:
     guards: frozenset[str] = frozenset()
     payload: bool = False
     time_zone: tzinfo = UTC
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
 
     def bound(self, name: str, kind: str) -> Scope:
         """The same with `name` bound to a record of `kind` that is there, as by `each`."""

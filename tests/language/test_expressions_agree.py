@@ -6,13 +6,27 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.facts.schema import BOOLEAN, DURATION, MONEY, NUMBER, TEXT, TIMESTAMP, list_of, record_of
-from engine.facts.values import UNKNOWN, Items, Money, Rec, Unreadable
+from engine.facts.calendars import Calendar
+from engine.facts.schema import (
+    BOOLEAN,
+    CALENDAR,
+    DURATION,
+    MONEY,
+    NUMBER,
+    PERIOD,
+    TEXT,
+    TIMESTAMP,
+    WORKING_DURATION,
+    list_of,
+    record_of,
+)
+from engine.facts.values import UNKNOWN, Items, Money, Rec, Unreadable, WorkingDuration
 from engine.language.compile import compile_expression
 from engine.language.ruleset import Expression
 from engine.language.scope import Scope
@@ -51,13 +65,17 @@ PROBLEMS = Problems()
 NODE = read_source(VOCABULARY_TEXT, "facts.yaml", PROBLEMS)
 assert NODE is not None
 VOCABULARY = read_vocabulary(NODE, PROBLEMS)
+LONDON = ZoneInfo("Europe/London")
+DAYS = Calendar("day", LONDON, country="GB")
+NIGHTS = Calendar("night", LONDON, (((1320, 1800),),) * 7)
 SCOPE = Scope(
     VOCABULARY,
     {
         "crate": record_of("crate"), "other": record_of("crate"), "n": NUMBER, "s": TEXT, "p": BOOLEAN, "m": MONEY,
         "t": TIMESTAMP, "d": DURATION, "parts": list_of(record_of("part")), "ns": list_of(NUMBER),
     },
-    params={"limit": NUMBER},
+    params={"limit": NUMBER, "long": WORKING_DURATION, "within": PERIOD, "counted_by": CALENDAR},
+    calendars={"night": NIGHTS, "day": DAYS},
     answers={"asked": TEXT},
     guards=frozenset({"crate"}),
 )  # fmt: skip
@@ -86,11 +104,17 @@ DEEP = {
     "number": [
         "<record>.weight", "(<number> <operator> <number>)", "(<number> if <condition> else <number>)",
         "default(<number>, <number>)", "<summary>(@.size for @ in <parts> if <condition>)",
-        "max(known([v.size for v in <parts>]))",
+        "max(known([v.size for v in <parts>]))", 'working_days_between(<time>, <time>, "day")',
         "len(<parts>)", "(<money> / <money>)", "count(<parts>)",
     ],
     "money": ["(<money> <plus> <money>)", "(<money> * <number>)", "(<money> / <number>)", "<record>.price"],
-    "time": ["<record>.due"],
+    "time": [
+        "<record>.due", "add_working(<time>, <period>, params.counted_by)", 'add_working(<time>, <period>, "night")',
+    ],
+    "period": [
+        "params.within", "-params.within", "d", "params.long", "default(params.within, d)",
+        "(params.long if <condition> else d)", "-(params.long + params.long)",
+    ],
     "word": ['default(<word>, "z")', "(<word> + <word>)", "(<word> if <condition> else <word>)"],
     "parts": [
         "[@ for @ in <parts> if @.<test>]", "unique(<parts>)", "[@ for @ in <parts> if @.<test> or <condition>]",
@@ -99,7 +123,8 @@ DEEP = {
     "condition": [
         "(not <condition>)", "(<condition> <joint> <condition>)", "(<condition> == <condition>)",
         "(<condition> if <condition> else <condition>)", "(<number> <compared> <number>)", "(<money> <compared> <money>)",
-        "(<time> <compared> <time>)", "(<word> == <word>)", "(<word> != <word>)", "exists(<number>)", "missing(<number>)",
+        "(<time> <compared> <time>)", "(<word> == <word>)", "(params.long <compared> params.long)",
+        "(<word> != <word>)", "exists(<number>)", "missing(<number>)",
         "(not <parts>)", "<quantor>(@.good for @ in <parts> if <condition>)",
         "<quantor>(@.size <compared> <number> for @ in <parts>)",
         "<quantor>(<condition> and @.good for @ in <parts>)", "starts_with(s, <word>)", 'matches(<word>, "^[ab]")',
@@ -132,6 +157,7 @@ def texts(draw: Any, *kinds: str, depth: int = 3) -> str:
 GAPS = st.sampled_from([None, None, UNKNOWN, Unreadable("odd")])
 NUMBERS = st.one_of(st.integers(-3, 3), st.decimals(-3, 3, places=1))
 MONEYS = st.builds(Money, st.decimals(-3, 3, places=1), st.sampled_from(["EUR", "EUR", "EUR", "GBP"]))
+WORKING = st.sampled_from([WorkingDuration(2), WorkingDuration(-1), WorkingDuration(timedelta(hours=9)), WorkingDuration(10**6)])
 TIMES = st.integers(-3, 3).map(lambda n: NOON + timedelta(hours=n))
 
 
@@ -184,7 +210,12 @@ def environments(draw: Any) -> dict[str, Any]:
         "m": draw(perhaps(MONEYS)),
         "t": draw(perhaps(TIMES)),
         "d": draw(perhaps(st.integers(-2, 2).map(lambda n: timedelta(hours=n)))),
-        "params": {"limit": draw(NUMBERS)},
+        "params": {
+            "limit": draw(NUMBERS),
+            "long": draw(perhaps(WORKING)),
+            "within": draw(perhaps(st.one_of(WORKING, st.just(timedelta(hours=5))))),
+            "counted_by": draw(perhaps(st.sampled_from([DAYS, NIGHTS]))),
+        },
         "answer": draw(st.sampled_from([{}, {"asked": "a"}])),
     }
 

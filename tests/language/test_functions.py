@@ -9,24 +9,44 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.facts.schema import ANY, BOOLEAN, DURATION, MONEY, NUMBER, TEXT, TIMESTAMP, Vocabulary, list_of
-from engine.facts.values import UNKNOWN, Items, Money, Unreadable
+from engine.facts.calendars import Calendar
+from engine.facts.schema import (
+    ANY,
+    BOOLEAN,
+    CALENDAR,
+    DURATION,
+    MONEY,
+    NUMBER,
+    PERIOD,
+    TEXT,
+    TIMESTAMP,
+    WORKING_DURATION,
+    Vocabulary,
+    list_of,
+)
+from engine.facts.values import UNKNOWN, Items, Money, Unreadable, WorkingDuration
 from engine.language.compile import compile_expression
 from engine.language.functions import FUNCTIONS
 from engine.language.scope import Scope
 from engine.problems import Place, Problems
 
+LONDON = ZoneInfo("Europe/London")
+UK = Calendar("uk", LONDON, (*(((540, 1050),),) * 5, (), ()), "GB", "ENG")
 SCOPE = Scope(
     Vocabulary({}),
     {
         "s": TEXT, "n": NUMBER, "m": MONEY, "t": TIMESTAMP, "p": BOOLEAN, "ns": list_of(NUMBER), "ms": list_of(MONEY),
-        "ds": list_of(DURATION), "ps": list_of(BOOLEAN), "ss": list_of(TEXT), "x": ANY,
+        "ds": list_of(DURATION), "ps": list_of(BOOLEAN), "ss": list_of(TEXT), "x": ANY, "d": DURATION,
+        "w": WORKING_DURATION, "e": PERIOD, "c": CALENDAR,
     },
     codes={"marketplace.refund.reason": {"wrong_size": "17"}},
-    time_zone=ZoneInfo("Europe/London"),
+    time_zone=LONDON,
+    calendars={"uk": UK},
 )  # fmt: skip
 LATE = datetime(2026, 7, 1, 23, 30, tzinfo=UTC)
 EUR = Money.of(2, "EUR")
+FRIDAY = datetime(2026, 11, 27, 16, tzinfo=UTC)
+MONDAY = datetime(2026, 11, 30, 16, tzinfo=UTC)
 
 EXAMPLES: list[tuple[str, dict[str, Any], Any]] = [
     ("exists(s)", {"s": ""}, True),
@@ -87,6 +107,26 @@ EXAMPLES: list[tuple[str, dict[str, Any], Any]] = [
     ("hours(4)", {}, timedelta(hours=4)),
     ("minutes(n)", {"n": 10**15}, UNKNOWN),
     ("date(t)", {"t": LATE}, date(2026, 7, 2)),
+    ('add_working(t, w, "uk")', {"t": FRIDAY, "w": WorkingDuration(1)}, MONDAY),
+    ('add_working(t, "1 working day", "uk")', {"t": FRIDAY}, MONDAY),
+    ('add_working(t, "90 working minutes", "uk")', {"t": FRIDAY}, datetime(2026, 11, 27, 17, 30, tzinfo=UTC)),
+    ('add_working(t, "2 working hours", "uk")', {"t": FRIDAY}, datetime(2026, 11, 30, 9, 30, tzinfo=UTC)),
+    ('add_working(t, "3d", "uk")', {"t": FRIDAY}, MONDAY),
+    ('add_working(t, e, "uk")', {"t": FRIDAY, "e": timedelta(days=3)}, MONDAY),
+    ('add_working(t, -e, "uk")', {"t": MONDAY, "e": WorkingDuration(1)}, FRIDAY),
+    ("add_working(t, e, c)", {"t": FRIDAY, "e": WorkingDuration(1), "c": UK}, MONDAY),
+    ('add_working(t, d if p else w, "uk")', {"t": FRIDAY, "d": timedelta(days=3), "w": WorkingDuration(1), "p": True}, MONDAY),
+    ('add_working(t, d if p else w, "uk")', {"t": FRIDAY, "d": timedelta(days=3), "w": WorkingDuration(1), "p": None}, UNKNOWN),
+    ('add_working(t, e, "uk")', {"t": None, "e": WorkingDuration(1)}, None),
+    ('add_working(t, e, "uk")', {"t": UNKNOWN, "e": WorkingDuration(1)}, UNKNOWN),
+    ('add_working(t, w, "uk")', {"t": FRIDAY, "w": WorkingDuration(999_999)}, UNKNOWN),
+    ('add_working(t, w, "uk")', {"t": FRIDAY.replace(tzinfo=None), "w": WorkingDuration(1)}, UNKNOWN),
+    ('add_working(x.at, x.long, "uk")', {"x": {"at": FRIDAY, "long": "1 working day"}}, UNKNOWN),
+    ("add_working(t, w, x.calendar)", {"t": FRIDAY, "w": WorkingDuration(1), "x": {"calendar": "uk"}}, UNKNOWN),
+    ('working_days_between(t, x, "uk")', {"t": FRIDAY, "x": MONDAY}, 1),
+    ('working_days_between(t, x, "uk")', {"t": MONDAY, "x": FRIDAY}, -1),
+    ('working_days_between(t, x, "uk")', {"t": FRIDAY, "x": None}, None),
+    ('working_days_between(t, x, "uk")', {"t": FRIDAY, "x": datetime(3026, 1, 1, tzinfo=UTC)}, UNKNOWN),
     ("mapped(marketplace.refund.reason, s)", {"s": "wrong_size"}, "17"),
     ("mapped(marketplace.refund.reason, s)", {"s": "other"}, None),
     ("lower(x.name)", {"x": {"name": 3}}, UNKNOWN),
@@ -129,6 +169,13 @@ def test_every_function_has_an_example_and_a_sentence() -> None:
         ("mapped(marketplace.refund.raeson, s)", '(did you mean "marketplace.refund.reason"?)'),
         ("mapped(s + s, s)", "name a parameter"),
         ("date(s)", "date() takes timestamp"),
+        ('add_working(t, w, "us")', 'there is no calendar "us" (one of: uk)'),
+        ("add_working(t, w, s)", "its name in quotes, or a parameter of type calendar"),
+        ('add_working(t, 2, "uk")', 'such as "5 working days" or "48h" in quotes'),
+        ('add_working(t, s, "uk")', 'such as "5 working days" or "48h" in quotes'),
+        ('add_working(t, "2 working", "uk")', "is not a whole number of one unit"),
+        ('add_working("2026-11-27", w, "uk")', "takes timestamp"),
+        ('working_days_between(t, w, "uk")', "takes timestamp, not w (working_duration)"),
         ("lowercase(s)", '(did you mean "lower"?)'),
         ("now()", "time enters through"),
         ("lower", "lower is a function: write lower(text)"),
