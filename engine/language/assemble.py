@@ -140,11 +140,14 @@ def _rule_set(
     by_event: dict[str, tuple[RecordMapping, ...]] = {}
     for mapping in sorted(given.mappings, key=lambda each: (each.event, each.kind)):
         by_event[mapping.event] = (*by_event.get(mapping.event, ()), mapping)
-    behaviour = (client.client, client.time_zone, client.mode, client.since, cadence, given.codes, params.values, calendars)
+    sending = (client.mode, client.since, cadence, client.max_new_effects)
+    behaviour = (client.client, client.time_zone, *sending, given.codes, params.values, calendars)
+    mapping_hash = fingerprint(given.vocabulary.kinds, by_event)
     ordered = sorted(facts, key=lambda fact: (fact.kind, fact.name))
     return RuleSet(
         client=client.client,
-        hash=fingerprint(behaviour, given.sections.precedence, kinds, ordered, rules, promises, by_event),
+        hash=fingerprint(behaviour, given.sections.precedence, kinds, ordered, rules, promises, mapping_hash),
+        mapping_hash=mapping_hash,
         vocabulary=Vocabulary(MappingProxyType(kinds)),
         precedence=given.sections.precedence,
         rules=rules,
@@ -159,6 +162,7 @@ def _rule_set(
         reading=_reading(rules, facts),
         mappings=MappingProxyType(by_event),
         time_zone=client.time_zone,
+        max_new_effects=client.max_new_effects,
     )
 
 

@@ -223,7 +223,8 @@ class RuleSet:
 
     `reading` lists for each fact (`rma.status`, or a bare kind) the rules that read it, straight or through derived facts;
     `readers` those that read it straight, found by value where they ask for one. `derived` are the derived facts by name.
-    `mappings` are those of each kind of event. Batches and days are in `time_zone`.
+    `mappings` are those of each kind of event; `mapping_hash` is over them and the words they write, "" where it is not known.
+    Batches and days are in `time_zone`. `max_new_effects` is how many effects an activation may send by itself.
     """
 
     client: str
@@ -241,7 +242,9 @@ class RuleSet:
     mode: Literal["live", "shadow"]
     reading: Mapping[str, tuple[Rule, ...]] = field(default_factory=lambda: MappingProxyType({}))
     mappings: Mapping[str, tuple[RecordMapping, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    mapping_hash: str = ""
     time_zone: str = "UTC"
+    max_new_effects: int = 20
     readers: Mapping[str, Readers] = field(init=False, repr=False, compare=False)
     derived: Mapping[str, DerivedFact] = field(init=False, repr=False, compare=False)
     _by_id: Mapping[str, Rule] = field(init=False, repr=False, compare=False)

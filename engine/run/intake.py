@@ -69,12 +69,16 @@ class Intake:
     def take_again(self, seqs: Iterable[int]) -> None:
         """Maps these events anew, as after a change of mappings, and decides what that changes."""
         with self._store.transaction():
-            touched: dict[int, None] = {}
-            for seq in sorted(set(seqs)):
-                entry = self._store.journal.one(seq)
-                if entry is not None and entry.event.connector != PERSON:
-                    touched |= dict.fromkeys(sorted(self._take(entry)))
-            self._worker.decide_all(touched)
+            self._worker.decide_all(sorted(self.map_again(seqs)))
+
+    def map_again(self, seqs: Iterable[int]) -> set[int]:
+        """Maps these events anew. Returns the cases that changes, which are not decided yet."""
+        touched: set[int] = set()
+        for seq in sorted(set(seqs)):
+            entry = self._store.journal.one(seq)
+            if entry is not None and entry.event.connector != PERSON:
+                touched |= self._take(entry)
+        return touched
 
     def _take(self, entry: Journalled) -> set[int]:
         """The cases to decide again. An event that cannot be taken in is set aside whole and stops no other."""
@@ -104,6 +108,7 @@ class Intake:
             deed = Deed.of(entry.event)
             if deed.kind == "person.correct":
                 return self._correct(deed, entry)
+            self._worker.catch_up(case_of_deed(self._store, deed))
             case_id = case_of_deed(self._store, deed)
             self._worker.decide(case_id, before=lambda memory: deed.done_to(memory, entry.event.observed_at))
         except NotPossible as no:
