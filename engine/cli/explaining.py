@@ -94,7 +94,7 @@ def _in(depth: int, line: Text) -> Text:
 def _told(entries: Sequence[Entry], outcome: Outcome) -> Iterator[Text]:
     for entry in entries:
         if entry.outcome == outcome:
-            yield from _entry(entry)
+            yield from entry_lines(entry)
 
 
 def _effects(decision: Decision) -> Iterator[Text]:
@@ -129,7 +129,8 @@ def _exceptions(decision: Decision) -> Iterator[Text]:
             yield _in(1, Text.assemble("answer ", (name, "bold"), f": {meaning}"))
 
 
-def _entry(entry: Entry) -> Iterator[Text]:
+def entry_lines(entry: Entry) -> Iterator[Text]:
+    """What came of one rule for one item, and why."""
     head = Text.assemble((entry.rule, "bold"), f" {entry.item}" if entry.item else "", (f"  {entry.place}", "dim"))
     if entry.overrides:
         head.append(f", overridden at {', '.join(entry.overrides)}", "dim")

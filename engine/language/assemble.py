@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -75,6 +76,14 @@ _Compiled = TypeVar("_Compiled", Rule, DerivedFact, PromiseSpec)
 def _placed(compiled: _Compiled, definition: Definition) -> _Compiled:
     """With every place it came from."""
     return replace(compiled, place=definition.place, origins=definition.origins)
+
+
+def with_params(rule_set: RuleSet, given: Ingredients, node: Node, problems: Problems) -> RuleSet:
+    """The same rules with other parameters: `node` is a whole `client.yaml`. Compiles nothing anew."""
+    calendars = read_calendars(node.get("calendars"), ZoneInfo(rule_set.time_zone), problems)
+    params = _params(replace(given, client_node=node), calendars, problems)
+    name = f"{rule_set.hash}+{hashlib.sha256(repr(node.plain()).encode()).hexdigest()[:12]}"
+    return replace(rule_set, params=params.values, hash=name)
 
 
 def _params(given: Ingredients, calendars: Mapping[str, Calendar], problems: Problems) -> Params:
