@@ -100,7 +100,7 @@ class Reader:
         kinds = record_kinds(self.vocabulary)
         if kind not in kinds:
             said = f'there is no kind of record "{kind}"{did_you_mean(kind, kinds)}'
-            self.problems.add(place, "unknown-record", said)
+            self.problems.add(place, "unknown-kind", said)
             return None
         if not key.strip():
             self.problems.add(place, "missing-key", f"say which {kind}: its {self.vocabulary[kind].key}, as in {kind} 1001")
@@ -174,7 +174,7 @@ class Reader:
             try:
                 return self.instants.read(node.text)
             except ValueError as fault:
-                self.problems.add(node.place, "bad-instant", f"{what}: {fault}")
+                self.problems.add(node.place, "bad-value", f"{what}: {fault}")
                 return None
         self._wrong(node, what, "an instant like +2h or 2026-11-01T09:30:00Z")
         return None

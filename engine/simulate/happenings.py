@@ -56,7 +56,7 @@ class HappeningReader:
             said = f'there is no sample "{name}"{did_you_mean(name, self.samples)}{hint}'
             self.problems.add(place, "unknown-sample", said)
         elif name in within:
-            self.problems.add(place, "cycle", f'the sample "{name}" is made of itself')
+            self.problems.add(place, "circular-sample", f'the sample "{name}" is made of itself')
         else:
             yield from self.given(self.samples[name], (*within, name))
 
@@ -94,7 +94,7 @@ class HappeningReader:
             for record in listed.elements or (listed,):
                 if kind not in record_kinds(self.reader.vocabulary):
                     said = f'there is no kind of record "{kind}"{did_you_mean(kind, record_kinds(self.reader.vocabulary))}'
-                    self.problems.add(place, "unknown-record", said)
+                    self.problems.add(place, "unknown-kind", said)
                     break
                 key = record.get(self.reader.vocabulary[kind].key)
                 change = self._record(f"{kind} {key.text if key else ''}", record.place, record, ())
@@ -159,7 +159,7 @@ class HappeningReader:
             return
         answers = [answer for raising in found.raises for answer in raising.answers]
         if not answers:
-            self.problems.add(place, "no-answers", f'"{rule_id}" asks nothing: resolve it instead')
+            self.problems.add(place, "unknown-answer", f'"{rule_id}" asks nothing: resolve it instead')
             return
         said, item, by = node, "", "Kim"
         if node.kind == "map":

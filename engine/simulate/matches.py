@@ -251,7 +251,7 @@ class MatchReader:
         if kind not in vocabulary or node is None or not node.expect_map(self.problems, heading):
             if kind not in vocabulary:
                 said = f'there is no kind of record "{kind}"{did_you_mean(kind, vocabulary.kinds)}'
-                self.problems.add(place, "unknown-record", said)
+                self.problems.add(place, "unknown-kind", said)
             return
         for name, at, below in node.items():
             wanted = vocabulary[kind].type_of(name)

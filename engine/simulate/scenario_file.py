@@ -42,7 +42,7 @@ class ScenarioFiles:
         if tree is None:
             return
         if tree.is_null:
-            problems.add(tree.place, "empty-file", "this file tries nothing: write scenarios: or samples:")
+            problems.add(tree.place, "nothing-expected", "this file tries nothing: write scenarios: or samples:")
             return
         if not tree.expect_keys(problems, "a scenario file", (), _FILE_KEYS):
             return
@@ -54,7 +54,7 @@ class ScenarioFiles:
                     where = f"{first.place.file}:{first.place.line}"
                     problems.add(entry.place, "already-defined", f'the sample "{entry.key}" is already defined at {where}')
         if samples is None and tree.get("scenarios") is None:
-            problems.add(tree.place, "empty-file", "this file tries nothing: write scenarios: or samples:")
+            problems.add(tree.place, "nothing-expected", "this file tries nothing: write scenarios: or samples:")
         if not only_samples:
             self.trees[name] = tree
 
@@ -68,7 +68,7 @@ class ScenarioFiles:
             if listed is None or not listed.expect_map(problems, '"scenarios"'):
                 continue
             if not listed.entries:
-                problems.add(listed.place, "empty-file", "there is no scenario here")
+                problems.add(listed.place, "nothing-expected", "there is no scenario here")
             for entry in listed.entries:
                 first = titles.setdefault(entry.key, entry.place)
                 if first is not entry.place:
@@ -177,7 +177,7 @@ class _Reading:
         for name, place, below in node.items():
             at = self._reader(self.start).instant(Node("scalar", place, name, name), f'"{key}"')
             if at is not None and at < self.start:
-                self.problems.add(place, "bad-instant", f'"{name}" is before the start: what was before is given')
+                self.problems.add(place, "bad-value", f'"{name}" is before the start: what was before is given')
             elif at is not None:
                 found.append((at, below))
         return found
