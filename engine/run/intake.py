@@ -14,6 +14,7 @@ from engine.facts.merge import CORRECTION
 from engine.facts.outside import Event, Hint
 from engine.facts.record import Observation
 from engine.language.mapping import observe
+from engine.language.ruleset import RuleSet
 from engine.run.clock import Clock
 from engine.run.deeds import PERSON, Deed
 from engine.run.fetching import Asking
@@ -116,14 +117,7 @@ class Intake:
         return set()
 
     def _correct(self, deed: Deed, entry: Journalled) -> set[int]:
-        try:
-            kind, key, field, value = corrected(deed)
-            fields = decode_fields(self._worker.rule_set.vocabulary, kind, {field: value})
-        except ValueError as no:
-            raise NotPossible(str(no)) from None
-        at = entry.event.observed_at
-        version = stamp(at)
-        correction = Observation(f"{CORRECTION}{field}", kind, key, version, deed.by, at, fields)
+        correction = correction_of(self._worker.rule_set, deed, entry.event.observed_at)
         return self._observing.observe(correction, entry.seq)
 
     def _set_aside(self, entry: Journalled, reason: str, place: str, path: str) -> None:
@@ -148,6 +142,16 @@ def case_of_deed(store: Store, deed: Deed) -> int:
     if case is None:
         raise NotPossible(f"there is no case {deed.case}")
     return case.id
+
+
+def correction_of(rule_set: RuleSet, deed: Deed, at: datetime) -> Observation:
+    """A person's correction as an observation of its own. Raises NotPossible where the field or its value is not one."""
+    try:
+        kind, key, field, value = corrected(deed)
+        fields = decode_fields(rule_set.vocabulary, kind, {field: value})
+    except ValueError as no:
+        raise NotPossible(str(no)) from None
+    return Observation(f"{CORRECTION}{field}", kind, key, stamp(at), deed.by, at, fields)
 
 
 def corrected(deed: Deed) -> tuple[str, str, str, Any]:

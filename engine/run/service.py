@@ -11,8 +11,6 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from engine.decide.people import NotPossible
-from engine.facts.codec import decode_fields
 from engine.facts.outside import Connector, Event, Hint
 from engine.language.ruleset import RuleSet
 from engine.run.budget import Budget
@@ -21,7 +19,7 @@ from engine.run.clock import Clock, VirtualClock
 from engine.run.deeds import Deed
 from engine.run.dispatch import Dispatch
 from engine.run.fetching import Asking, Fetcher
-from engine.run.intake import Intake, case_of_deed, corrected
+from engine.run.intake import Intake, case_of_deed, correction_of
 from engine.run.polls import Polls
 from engine.run.worker import Worker
 from engine.store.base import Store
@@ -117,7 +115,7 @@ class Service:
         """What a person decided. Raises NotPossible, saying what can be done instead."""
         now = self.clock()
         if deed.kind == "person.correct":
-            check_correction(self.rule_set, deed)
+            correction_of(self.rule_set, deed, now)
         else:
             row = self.store.cases.get(case_of_deed(self.store, deed))
             if row is not None:
@@ -230,12 +228,3 @@ def fetchable(rule_set: RuleSet) -> dict[str, list[str]]:
 def maps_alike(one: RuleSet, other: RuleSet) -> bool:
     """Whether payloads become the same records with both."""
     return bool(one.mapping_hash) and one.mapping_hash == other.mapping_hash
-
-
-def check_correction(rule_set: RuleSet, deed: Deed) -> None:
-    """Raises NotPossible where the corrected field or its value is not one."""
-    try:
-        kind, _key, field, value = corrected(deed)
-        decode_fields(rule_set.vocabulary, kind, {field: value})
-    except ValueError as no:
-        raise NotPossible(str(no)) from None
