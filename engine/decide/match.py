@@ -167,7 +167,7 @@ def _stand(
     paused = unknown = False
     if rule.hold_for is not None:
         wanted = rule.hold_for.value(env)
-        clock = _run(memory.clocks.get((rule.id, item)) or memory.clocks.get((rule.was, item)), rule, truth, now)
+        clock = _run(memory.clocks.get((rule.id, item)), rule, truth, now)
         if not isinstance(wanted, timedelta):
             unknown = True
         elif clock.elapsed(now) < wanted:

@@ -122,11 +122,27 @@ def _rules(sections: Sections, ground: Ground, problems: Problems) -> tuple[Rule
         problems.add(first, "missing-key", "no file says in which order groups win: write precedence: [hold, refund, ...]")
     rules = (read_rule(rule_id, e.latest, e.node, ground, problems) for rule_id, e in sorted(sections.rules.items()))
     found = tuple(_placed(rule, sections.rules[rule.id]) for rule in rules if rule is not None)
-    for rule in found:
-        if rule.was and rule.was in sections.rules:
-            said = f'"was" names the earlier id of a renamed rule; "{rule.was}" is still there'
-            problems.add(rule.place, "bad-name", said)
+    _check_earlier_ids(sections, found, problems)
     return found
+
+
+def _check_earlier_ids(sections: Sections, rules: tuple[Rule, ...], problems: Problems) -> None:
+    """Each `was` names a rule that is gone, and only one rule takes over what it remembers."""
+    taken: dict[str, Rule] = {}
+    for rule in rules:
+        node = sections.rules[rule.id].node.get("was")
+        if not rule.was or node is None:
+            continue
+        first = taken.setdefault(rule.was, rule)
+        if rule.was == rule.id:
+            problems.add(node.place, "bad-name", f'"was" names the earlier id of a renamed rule; "{rule.was}" is its id now')
+        elif rule.was in sections.rules:
+            said = f'"was" names the earlier id of a renamed rule; "{rule.was}" is still there'
+            problems.add(node.place, "bad-name", said)
+        elif first is not rule:
+            where = f"{first.place.file}:{first.place.line}"
+            said = f'"{first.id}" ({where}) is already what "{rule.was}" is called now: one rule keeps the memory of another'
+            problems.add(node.place, "already-defined", said)
 
 
 def _promises(sections: Sections, ground: Ground, problems: Problems) -> tuple[PromiseSpec, ...]:

@@ -16,6 +16,7 @@ from engine.decide.decision import Decision, decide
 from engine.decide.match import Pass
 from engine.decide.memory import Memory
 from engine.decide.outcomes import merged
+from engine.decide.renamed import renamed_key
 from engine.facts.case import Case, case_of
 from engine.facts.effects import EffectState
 from engine.facts.links import ORDER
@@ -164,6 +165,7 @@ class Worker:
 
     def _keep(self, row: CaseRow, case: Case, decision: Decision, memory: Memory) -> None:
         text = _text(memory)
+        self._rename(row)
         kept = replace(
             row,
             opened_at=case.opened_at,
@@ -188,6 +190,13 @@ class Worker:
             digest=digest,
             trace=trace,
         )
+
+    def _rename(self, row: CaseRow) -> None:
+        """Exceptions of renamed rules go on under their new key, with whom they are assigned to."""
+        renames = self.rule_set.renames
+        for key, found in self.memory(row).exceptions.items() if renames else ():
+            if found.rule in renames:
+                self._store.exceptions.rename(row.id, key, renamed_key(found, renames), renames[found.rule])
 
     def _keep_effects(self, row: CaseRow, case: Case, memory: Memory) -> None:
         was = {e.key: e for e in self.memory(row).effects}

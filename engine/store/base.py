@@ -411,6 +411,10 @@ class Exceptions(Protocol):
 
     def assign(self, exception_id: int, to: str) -> None: ...
 
+    def rename(self, case_id: int, key: str, to: str, rule: str) -> None:
+        """An open one whose rule has another id now: it stays what it is, and whose it is."""
+        ...
+
     def listed(self, *, case_id: int | None = None, only_open: bool = True, limit: int = 1000) -> list[ExceptionRow]: ...
 
     def of_client(self) -> list[ExceptionRow]:
