@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 CLIENTS = "rules/clients"
 FACTS = "mappings/facts.yaml"
-_SUFFIXES = (".yaml", ".yml")
+SUFFIXES = (".yaml", ".yml")
 _TOP = ("rules", "mappings")
 
 
@@ -65,7 +65,7 @@ def own_files(root: Path) -> Files:
     """The YAML files in `rules/` and `mappings/` of a directory."""
     contents: dict[str, bytes] = {}
     unreadable: dict[str, str] = {}
-    for path in sorted(path for top in _TOP for path in _walk(root / top, frozenset()) if path.suffix in _SUFFIXES):
+    for path in sorted(path for top in _TOP for path in _walk(root / top, frozenset()) if path.suffix in SUFFIXES):
         name = path.relative_to(root).as_posix()
         try:
             contents[name] = path.read_bytes()
@@ -89,9 +89,12 @@ def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
 def read_files(root: Path) -> Files:
     """All files that count for a directory: its own, and the shipped ones beneath where it does not stand alone."""
     own = own_files(root)
-    if FACTS in own or root == shipped_root():
-        return own
-    return laid_over(own, own_files(shipped_root()))
+    return own if root == shipped_root() else complete(own)
+
+
+def complete(own: Files) -> Files:
+    """Files with the shipped ones beneath, where they do not stand alone."""
+    return own if FACTS in own else laid_over(own, own_files(shipped_root()))
 
 
 def laid_over(own: Files, shipped: Files) -> Files:
