@@ -43,10 +43,10 @@ class EasyPostSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    webhook_secret: SecretStr = Field(min_length=1)
-    api_key: SecretStr = SecretStr("")
-    url: str = "https://api.easypost.com"
-    timeout: float = Field(20.0, gt=0)
+    webhook_secret: SecretStr = Field(min_length=1, description="The secret given to EasyPost with the webhook's URL")
+    api_key: SecretStr = Field(SecretStr(""), description="To ask for trackers; without it, what no delivery told stays missing")
+    url: str = Field("https://api.easypost.com", description="Where its API is")
+    timeout: float = Field(20.0, gt=0, description="Seconds to wait for an answer")
 
 
 class EasyPostConnector:

@@ -46,8 +46,8 @@ class LedgerSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: Path = Path("postings")
-    base: Path = Field(default_factory=Path)
+    path: Path = Field(Path("postings"), description="The folder the postings are written to")
+    base: Path = Field(default_factory=Path, description="Where a relative path starts: here, unless said")
 
 
 class LedgerConnector:

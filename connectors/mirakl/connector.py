@@ -54,12 +54,12 @@ class MiraklSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str
-    api_key: SecretStr = Field(min_length=1)
-    shop_id: int | None = None
-    external_partner: bool = False
-    history_days: int = Field(60, ge=1)
-    timeout: float = Field(20.0, gt=0)
+    url: str = Field(description="The operator's address, such as https://example.mirakl.net")
+    api_key: SecretStr = Field(min_length=1, description="The API key of a user of the shop")
+    shop_id: int | None = Field(None, description="The shop, where the key's user has several")
+    external_partner: bool = Field(False, description="For keys of that persona, which may read orders every 15 minutes only")
+    history_days: int = Field(60, ge=1, description="How many days the first poll looks back")
+    timeout: float = Field(20.0, gt=0, description="Seconds to wait for an answer")
 
 
 class MiraklConnector:

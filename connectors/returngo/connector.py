@@ -54,14 +54,14 @@ class ReturnGoSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    shop: str = Field(min_length=1)
-    api_key: SecretStr = Field(min_length=1)
-    webhook_token: SecretStr = SecretStr("")
-    url: str = "https://api.returngo.ai"
-    calls_per_day: int = Field(2000, ge=100)
-    reserve: int = Field(300, ge=0)
-    look_back_days: int = Field(90, ge=1)
-    timeout: float = Field(20.0, gt=0)
+    shop: str = Field(min_length=1, description="The shop's domain, such as northwind.myshopify.com")
+    api_key: SecretStr = Field(min_length=1, description="The shop's API key")
+    webhook_token: SecretStr = Field(SecretStr(""), description="The ?token= of the webhooks' URL; without it none is accepted")
+    url: str = Field("https://api.returngo.ai", description="Where its API is")
+    calls_per_day: int = Field(2000, ge=100, description="Requests a day that ReturnGO grants")
+    reserve: int = Field(300, ge=0, description="How many of them are kept from polls")
+    look_back_days: int = Field(90, ge=1, description="Up to which age, in days, closed RMAs are looked at again")
+    timeout: float = Field(20.0, gt=0, description="Seconds to wait for an answer")
 
 
 class ReturnGoConnector:

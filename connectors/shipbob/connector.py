@@ -49,15 +49,17 @@ class ShipBobSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    token: str = Field(min_length=1, repr=False)
-    webhook_secret: str = Field(repr=False)
-    channel_id: int
-    fulfillment_center: int
-    inventory: Mapping[str, int] = Field(default_factory=dict)
-    requested_action: Literal["Default", "Restock", "Quarantine", "Dispose"] = "Default"
-    url: str = "https://api.shipbob.com"
-    version: str = Field("2026-01", pattern=r"^\d{4}-\d{2}$")
-    history_days: int = Field(60, ge=1)
+    token: str = Field(min_length=1, repr=False, description="A personal access token")
+    webhook_secret: str = Field(repr=False, description="The signing secret of the webhook subscription")
+    channel_id: int = Field(description="The channel returns are made in")
+    fulfillment_center: int = Field(description="The id of the centre returns go to")
+    inventory: Mapping[str, int] = Field(default_factory=dict, description="The inventory id of each SKU")
+    requested_action: Literal["Default", "Restock", "Quarantine", "Dispose"] = Field(
+        "Default", description="What it shall do with good pieces; Default is what the product says"
+    )
+    url: str = Field("https://api.shipbob.com", description="Where its API is")
+    version: str = Field("2026-01", pattern=r"^\d{4}-\d{2}$", description="The version of its API")
+    history_days: int = Field(60, ge=1, description="How many days the first poll looks back, and a return is watched")
 
     @field_validator("webhook_secret")
     @classmethod

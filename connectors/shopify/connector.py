@@ -43,15 +43,17 @@ class ShopifySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    shop: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]*$")
-    access_token: str = Field(min_length=1, repr=False)
-    webhook_secret: str = Field(min_length=1, repr=False)
-    order_ref: OrderRef = Field(default_factory=lambda: OrderRef.model_validate({}))
-    version: str = Field("2026-07", pattern=r"^(\d{4}-\d{2}|unstable)$")
-    url: str = ""
-    page_size: int = Field(10, ge=1, le=50)
-    overlap_minutes: int = Field(15, ge=10)
-    history_days: int = Field(60, ge=1)
+    shop: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]*$", description="The shop's domain, such as northwind.myshopify.com")
+    access_token: str = Field(min_length=1, repr=False, description="The app's Admin API access token")
+    webhook_secret: str = Field(min_length=1, repr=False, description="The app's client secret, which signs deliveries")
+    order_ref: OrderRef = Field(
+        default_factory=lambda: OrderRef.model_validate({}), description="Where the marketplace's order id stands on an order"
+    )
+    version: str = Field("2026-07", pattern=r"^(\d{4}-\d{2}|unstable)$", description="The version of its API")
+    url: str = Field("", description="Where its API is, if not at the shop's domain")
+    page_size: int = Field(10, ge=1, le=50, description="Orders in one answer")
+    overlap_minutes: int = Field(15, ge=10, description="How many minutes each poll looks back: the search index lags behind")
+    history_days: int = Field(60, ge=1, description="How many days the first poll looks back; 60 without read_all_orders")
 
 
 class ShopifyConnector:

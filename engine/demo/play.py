@@ -76,14 +76,9 @@ async def _play(root: Path, database: Path, emit: Emit, pace: float) -> Summary:
             async with _listening(service) as url:
                 day = _Day(service, clock, outside, deeds, emit, url, pace)
                 await day.play(MORNING + timedelta(hours=HOURS))
-            params = rule_set.params
+            within = rule_set.params["refund_within"]
             seconds = time.monotonic() - started
-
-            def deadline(scanned_at: datetime) -> datetime:
-                due: datetime = params["sla_calendar"].add(scanned_at, params["refund_within"])
-                return due
-
-            return summarise(service, outside, day.teller.withheld, deadline=deadline, seconds=seconds)
+            return summarise(service, outside, day.teller.withheld, refund_within=within, seconds=seconds)
         finally:
             await service.close()
 

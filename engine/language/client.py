@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -64,26 +65,48 @@ class ConnectorUse(BaseModel):
         return dict(self.model_extra or {})
 
 
+CONNECTOR_KEYS = MappingProxyType(
+    {
+        "use": "The connector's name, as in mappings/<name>",
+        "budget": "Its request budget, where the connector has no setting of that name",
+    }
+)
+
+
 class Cadence(Strict):
     """When effects of an action go out, if not at once."""
 
-    batch: Annotated[str, BeforeValidator(_batch)]
+    batch: Annotated[str, BeforeValidator(_batch)] = Field(
+        description="When they are sent, such as daily 02:00 in the client's time zone", pattern=f"^{_BATCH.pattern}$"
+    )
 
 
 class ClientConfig(Strict):
     """`client.yaml`. Secrets in it are still only named; see `resolve_secrets`."""
 
-    client: Annotated[str, BeforeValidator(_named)]
-    extends: list[str] = Field(default_factory=lambda: ["base"])
-    time_zone: Annotated[str, BeforeValidator(_zone)] = "UTC"
-    connectors: dict[Role, ConnectorUse] = Field(default_factory=dict)
-    calendars: dict[str, Any] = Field(default_factory=dict)  # see `read_calendars`
-    params: dict[str, Any] = Field(default_factory=dict)
-    cadence: dict[str, Cadence] = Field(default_factory=dict)
-    since: Annotated[date | datetime | None, BeforeValidator(_instant)] = None
-    mode: Literal["live", "shadow"] = "live"
-    codes: dict[str, dict[str, str]] = Field(default_factory=dict)
-    max_new_effects: int = Field(default=20, ge=0)
+    client: Annotated[str, BeforeValidator(_named)] = Field(description="Its name, the same as that of its folder")
+    extends: list[str] = Field(
+        default_factory=lambda: ["base"], description="The packs of rules it is built on, read in this order; base unless said"
+    )
+    time_zone: Annotated[str, BeforeValidator(_zone)] = Field(
+        default="UTC", description="Where its days and batches are counted, such as Europe/London", examples=["Europe/London"]
+    )
+    connectors: dict[Role, ConnectorUse] = Field(default_factory=dict, description="Which connector fills each role")
+    calendars: dict[str, Any] = Field(  # see `read_calendars`
+        default_factory=dict, description="Working days and hours by name, counted by add_working and working_days_between"
+    )
+    params: dict[str, Any] = Field(default_factory=dict, description="The parameters of its packs that it sets")
+    cadence: dict[str, Cadence] = Field(default_factory=dict, description="What goes out in batches; all else at once")
+    since: Annotated[date | datetime | None, BeforeValidator(_instant)] = Field(
+        default=None, description="Going live: cases opened earlier are decided and shown, but nothing is sent for them"
+    )
+    mode: Literal["live", "shadow"] = Field(default="live", description="live, or shadow: decide and record, send nothing")
+    codes: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="Our words and this operator's codes, over those in mappings/<connector>/codes.yaml"
+    )
+    max_new_effects: int = Field(
+        default=20, ge=0, description="A changed rule set that would at once send more than this waits for instep rules activate"
+    )
 
     @property
     def decided_since(self) -> datetime | None:

@@ -8,12 +8,12 @@ to a definition that `engine.language.json_schema` fills in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, get_args
 
 from engine.facts.outside import Action
-from engine.facts.schema import SCALARS, Type
+from engine.facts.schema import Type
 from engine.language.durations import PATTERN as DURATION_PATTERN
 from engine.language.durations import WORKING_PATTERN
 from engine.language.ruleset import Mode, Severity
@@ -85,13 +85,13 @@ LABELLED = Form(
 )
 
 CONDITIONS = Form(
-    "condition",
-    "An expression that must hold, or a group of them.",
+    "conditions",
+    "Conditions that belong together, or one with words for people.",
     {
         "any": Key("At least one of these must hold", {**list_of(refer("condition")), "minItems": 1}),
         "all": Key("Every one of these must hold", {**list_of(refer("condition")), "minItems": 1}),
         "none": Key("None of these may hold", {**list_of(refer("condition")), "minItems": 1}),
-        **LABELLED.keys,
+        **{name: replace(key, required=False) for name, key in LABELLED.keys.items()},
     },
     also={"if": {"required": ["if"]}, "then": {"propertyNames": one_of("if", "label")}, "else": {"maxProperties": 1}},
 )
@@ -124,11 +124,6 @@ RULE = Form(
         ),
         "mode": Key(
             "live; shadow: evaluated and recorded, nothing is sent or raised; off: not evaluated", one_of(*get_args(Mode))
-        ),
-        "at_most": Key(
-            "How often its repeatable actions may take place for one item; what is over waits its turn",
-            {"type": "string", "pattern": "^[1-9][0-9]{0,3} per .+$"},
-            example="at_most: 1 per 24h",
         ),
         "was": Key("The id it had before it was renamed, so that it keeps its memory", ID),
     },
@@ -180,6 +175,12 @@ RAISE = Form(
         "snooze": Key("For how long it stays away once somebody resolved it (48h unless said)", DURATION),
         "blocking": Key("Opens only while a forbid of the same rule blocks something", BOOLEAN),
     },
+)
+
+OVERRIDE = "override"
+OVERRIDING = Key(
+    "true: changes what a pack says under this id; only the keys that differ are written, and null takes one away",
+    {"const": True},
 )
 
 PARAM = Form(
@@ -246,6 +247,7 @@ CALENDAR = Form(
             example="open: {2026-12-26: 10:00-14:00}",
         ),
     },
+    also={"dependencies": {"subdivision": ["country"]}},
 )
 
 RULE_FILE = Form(
@@ -315,7 +317,7 @@ CODES_FILE = Form(
     "codes_file",
     "What our words are called at the other side.",
     {
-        "to": Key("The connector this folder is named for", TEXT, required=True),
+        "to": Key("The connector this folder is named for", refer("connector"), required=True),
         "codes": Key(
             "For each parameter of an action, our word and their code; default is for everything else",
             refer("codes"),
@@ -428,6 +430,3 @@ def written(wanted: Type) -> Shape:
         case "list" if wanted.of is not None:
             return list_of(written(wanted.of))
     return {}
-
-
-SCALAR_TYPES = tuple(SCALARS)

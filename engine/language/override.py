@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
 
+from engine.language.forms import OVERRIDE
 from engine.language.node import Entry, Node
 from engine.language.written import same_meaning
 from engine.problems import Place, Problems, did_you_mean
 
-OVERRIDE = "override"
 _NULLS = ("null", "Null", "NULL", "~")
 _LEFT_OUT: Mapping[tuple[str, str], str] = MappingProxyType(
     {("rules", "mode"): "live", ("rules", "undecided_after"): "24h"}  # what a key that is not there stands for
