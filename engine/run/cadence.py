@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from engine.facts.calendars import instant_of
 from engine.facts.effects import EffectState
 from engine.language.ruleset import RuleSet
 
@@ -46,16 +47,7 @@ def next_batch(cadence: str, after: datetime, zone: ZoneInfo) -> datetime:
     at = time.fromisoformat(text)
     day = after.astimezone(zone).date() - timedelta(days=1)
     while True:
-        batch = _valid(datetime.combine(day, at), zone)
+        batch = instant_of(datetime.combine(day, at), zone)
         if batch >= after:
             return batch
         day += timedelta(days=1)
-
-
-def _valid(local: datetime, zone: ZoneInfo) -> datetime:
-    """The instant of a local time, or of the next one that the clock does not skip."""
-    while True:
-        instant = local.replace(tzinfo=zone).astimezone(UTC)
-        if instant.astimezone(zone).replace(tzinfo=None) == local:
-            return instant
-        local += timedelta(minutes=1)

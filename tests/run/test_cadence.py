@@ -13,7 +13,7 @@ from engine.run.cadence import next_batch
 
 LONDON = ZoneInfo("Europe/London")
 ZONES = st.sampled_from(
-    ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC", "America/Sao_Paulo"]
+    ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC", "America/Sao_Paulo", "Africa/Cairo"]
 )
 
 
@@ -29,6 +29,20 @@ def test_a_time_the_clock_repeats_runs_once() -> None:
     first = next_batch("daily 01:30", datetime(2026, 10, 24, 12, tzinfo=UTC), LONDON)
     assert first == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     assert next_batch("daily 01:30", first + timedelta(seconds=1), LONDON) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
+
+
+def test_a_batch_on_a_date_the_clock_skips_runs_once_that_date_is_over() -> None:
+    """Apia had no 30 December 2011."""
+    zone = ZoneInfo("Pacific/Apia")
+    batch = next_batch("daily 02:00", datetime(2011, 12, 29, 20, tzinfo=UTC), zone)
+    assert batch.astimezone(zone).isoformat() == "2011-12-31T00:00:00+14:00"
+    following = next_batch("daily 02:00", batch + timedelta(seconds=1), zone)
+    assert following.astimezone(zone).isoformat() == "2011-12-31T02:00:00+14:00"
+
+
+def test_what_is_planned_between_the_two_passes_of_a_time_waits_for_the_next_day() -> None:
+    """25 October 2026: London has 01:30 at 00:30 and at 01:30 UTC."""
+    assert next_batch("daily 01:30", datetime(2026, 10, 25, 1, tzinfo=UTC), LONDON) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
 
 
 def test_what_is_planned_at_the_very_time_leaves_with_that_batch() -> None:
