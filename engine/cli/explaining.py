@@ -38,6 +38,7 @@ def explanation(rule_set: RuleSet, decision: Decision, *, every: bool) -> Iterat
     """The whole story of a case as it stands, line by line. `every` also lists rules with nothing to look at."""
     entries = trace(rule_set, decision)
     yield _heading(decision)
+    yield from _not_sent(rule_set, decision)
     yield from _facts(decision)
     yield from _section("Sent and to be sent", _effects(decision), "Nothing has been asked for.")
     yield from _section("For people", _exceptions(decision), "Nobody has to look at this case.")
@@ -59,6 +60,16 @@ def _heading(decision: Decision) -> Text:
     return Text.assemble(
         (f"{decision.case}", "bold"), f"  decided {show(decision.now)} under rule set {decision.rule_set[:12]}{wake}"
     )
+
+
+def _not_sent(rule_set: RuleSet, decision: Decision) -> Iterator[Text]:
+    """Why nothing at all is sent for the case, if so."""
+    opened_at = decision.view.env["case"]["opened_at"]
+    if rule_set.mode == "shadow":
+        yield Text("  The client is in shadow: all is decided and shown, nothing is sent.", style="magenta")
+    elif rule_set.since is not None and opened_at is not None and opened_at < rule_set.since:
+        said = f"  Opened {show(opened_at)}, before {show(rule_set.since)}: decided and shown, nothing is sent."
+        yield Text(said, style="magenta")
 
 
 def _facts(decision: Decision) -> Iterator[Text]:
@@ -94,7 +105,7 @@ def _in(depth: int, line: Text) -> Text:
 def _told(entries: Sequence[Entry], outcome: Outcome) -> Iterator[Text]:
     for entry in entries:
         if entry.outcome == outcome:
-            yield from _entry(entry)
+            yield from entry_lines(entry)
 
 
 def _effects(decision: Decision) -> Iterator[Text]:
@@ -109,7 +120,7 @@ def _effect(effect: EffectState) -> Text:
     amount = effect.params.get("amount")
     reference = effect.receipt.get("refund_id") or effect.receipt.get("reference")
     return Text.assemble(
-        (f"{effect.status.replace('_', ' '):<17}", STATUS_STYLE.get(effect.status, "")),
+        (f"{'shadow' if effect.mode == 'shadow' else effect.status.replace('_', ' '):<17}", STATUS_STYLE.get(effect.status, "")),
         f" {effect.action} {effect.subject}",
         f" {amount}" if isinstance(amount, Money) else "",
         f"  {show(effect.settled_at or effect.sent_at or effect.planned_at)}",
@@ -121,7 +132,8 @@ def _effect(effect: EffectState) -> Text:
 def _exceptions(decision: Decision) -> Iterator[Text]:
     for one in decision.exceptions:
         until = f" until {show(one.until)}" if one.until else ""
-        state = f"  {one.owner}, {one.state}{until} since {show(one.opened_at)}"
+        how = "only shown, its rule is in shadow," if one.mode == "shadow" else f"{one.state}{until}"
+        state = f"  {one.owner}, {how} since {show(one.opened_at)}"
         yield Text.assemble((f"{one.severity} ", "red"), (one.title, "bold"), (state, "dim"))
         if one.runbook:
             yield _in(1, Text(one.runbook))
@@ -129,8 +141,11 @@ def _exceptions(decision: Decision) -> Iterator[Text]:
             yield _in(1, Text.assemble("answer ", (name, "bold"), f": {meaning}"))
 
 
-def _entry(entry: Entry) -> Iterator[Text]:
+def entry_lines(entry: Entry) -> Iterator[Text]:
+    """What came of one rule for one item, and why."""
     head = Text.assemble((entry.rule, "bold"), f" {entry.item}" if entry.item else "", (f"  {entry.place}", "dim"))
+    if entry.mode == "shadow":
+        head.append("  in shadow", "magenta")
     if entry.overrides:
         head.append(f", overridden at {', '.join(entry.overrides)}", "dim")
     if entry.until is not None:

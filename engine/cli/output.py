@@ -82,6 +82,14 @@ def read_bytes(path: str) -> bytes:
         misused(f"cannot read {path}: {fault.strerror}")
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file that was asked for."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as fault:
+        misused(f"cannot write {path}: {fault.strerror}")
+
+
 def actions_of(connectors: Mapping[str, type[Connector]]) -> dict[str, Action]:
     """Every action of the installed connectors, as `role.action`."""
     return {f"{c.role}.{name}": action for c in connectors.values() for name, action in c.actions.items()}

@@ -9,11 +9,12 @@ from typing import Any
 
 from engine.decide.match import Given, Standing, about_text
 from engine.decide.memory import ExceptionState, Memory, RuleItem
+from engine.decide.plan import SHADOW
 from engine.decide.propose import Lack
 from engine.decide.resolve import Blocked, Conflict
 from engine.decide.view import View
 from engine.facts.values import Items, Rec, Unreadable
-from engine.language.ruleset import Raise, Rule, RuleSet
+from engine.language.ruleset import Mode, Raise, Rule, RuleSet
 
 BUILT_IN = frozenset({"undecided", "unlisted_value", "conflict", "flapping", "unhandled_outcome", "promise_broken"})
 OPERATIONS = "operations"
@@ -40,7 +41,7 @@ class Seen:
     lacks: Sequence[Lack]
     blocked: Sequence[Blocked]
     conflicts: Sequence[Conflict]
-    flapping: Sequence[tuple[str, str, str]]  # rule, item, key
+    flapping: Sequence[tuple[str, str, str, Mode]]  # rule, item, key
     memory: Memory
     now: datetime
 
@@ -68,8 +69,9 @@ def attend(seen: Seen) -> Attention:
     return Attention(dict(sorted(merged.items())), closed, since, wake)
 
 
-def key_of(rule: str, item: str, about: str) -> str:
-    return f"{rule}|{item}|{about}"
+def key_of(rule: str, item: str, about: str, mode: Mode = "live") -> str:
+    """One text for (rule, item, about); what a rule in shadow would raise never meets what is open."""
+    return f"{SHADOW if mode == 'shadow' else ''}{rule}|{item}|{about}"
 
 
 def continued(was: ExceptionState | None, fresh: ExceptionState, now: datetime) -> ExceptionState:
@@ -93,7 +95,7 @@ def _why_closed(was: ExceptionState, seen: Seen) -> str:
 def _raise(seen: Seen, standing: Standing, raising: Raise, opened: dict[str, ExceptionState], keep: set[str]) -> None:
     rule, item, env = standing.rule, standing.item, standing.env
     if standing.truth is None or standing.after_unknown:
-        prefix = key_of(rule.id, item, "")
+        prefix = key_of(rule.id, item, "", rule.mode)
         keep.update(k for k in seen.memory.exceptions if k.startswith(prefix))
         return
     if not standing.ready:
@@ -103,7 +105,7 @@ def _raise(seen: Seen, standing: Standing, raising: Raise, opened: dict[str, Exc
         return
     if raising.blocking and not any(b.by == rule.id and b.by_item == item for b in seen.blocked):
         return
-    key = key_of(rule.id, item, about)
+    key = key_of(rule.id, item, about, rule.mode)
     opened[key] = ExceptionState(
         key=key,
         rule=rule.id,
@@ -153,8 +155,9 @@ def _conflicts(seen: Seen) -> Iterable[ExceptionState]:
             "Decide which rule is right and narrow the other, or put them in different groups.",
             rules=conflict.rules,
             places=conflict.places,
+            mode=conflict.mode,
         )
-    for rule_id, item, subject in seen.flapping:
+    for rule_id, item, subject, mode in seen.flapping:
         yield _built_in(
             seen,
             "flapping",
@@ -163,12 +166,14 @@ def _conflicts(seen: Seen) -> Iterable[ExceptionState]:
             f"{subject} was asked for again and again within 24 hours by {rule_id}",
             "Two systems may be undoing each other. Find out which, then change the rule.",
             rules=(rule_id,),
+            mode=mode,
         )
 
 
 def _outcomes(seen: Seen) -> Iterable[ExceptionState]:
-    """A refusal or an unsure end that no standing rule raises to a person."""
-    owned = {s.item for s in seen.standings if s.rule.raises and s.rule.each is not None and s.rule.each.kind == "effect"}
+    """A refusal or an unsure end that no standing rule raises to a person; one in shadow raises nothing."""
+    raising = (s for s in seen.standings if s.rule.raises and s.rule.mode == "live" and s.rule.each is not None)
+    owned = {s.item for s in raising if s.rule.each is not None and s.rule.each.kind == "effect"}
     for rec in seen.view.index.get("effect", {}).values():
         if rec["status"] in {"refused", "unsure"} and rec.item not in owned:
             how = f"was refused ({rec['reason']})" if rec["status"] == "refused" else "may or may not have happened"
@@ -187,7 +192,7 @@ def _undecided(
 ) -> tuple[dict[RuleItem, datetime], list[ExceptionState], datetime | None]:
     """What has been undecided for too long: one exception per missing fact, unless an open one already names the fact."""
     since: dict[RuleItem, datetime] = {}
-    naming: dict[str, list[Rule]] = {}
+    naming: dict[Mode, dict[str, list[Rule]]] = {"live": {}, "shadow": {}}
     wakes: list[datetime] = []
     for lack in seen.lacks:
         rule, item = lack.standing.rule, lack.standing.item
@@ -196,11 +201,13 @@ def _undecided(
         due = _due(rule, lack.standing, began)
         if seen.now >= due:
             for fact in lack.facts:
-                naming.setdefault(fact, []).append(rule)
+                naming[rule.mode].setdefault(fact, []).append(rule)
         else:
             wakes.append(due)
-    known = {fact for e in opened.values() for fact in e.facts}
-    found = [_missing(seen, fact, rules) for fact, rules in sorted(naming.items()) if fact not in known]
+    found: list[ExceptionState] = []
+    for mode, facts in naming.items():
+        known = {fact for e in (*opened.values(), *found) if mode == "shadow" or e.mode == "live" for fact in e.facts}
+        found.extend(_missing(seen, fact, rules, mode) for fact, rules in sorted(facts.items()) if fact not in known)
     return since, found, min(wakes, default=None)
 
 
@@ -209,7 +216,7 @@ def _due(rule: Rule, standing: Standing, began: datetime) -> datetime:
     return min(due, standing.after) if rule.group == "sla" and standing.after is not None else due
 
 
-def _missing(seen: Seen, fact: str, rules: Sequence[Rule]) -> ExceptionState:
+def _missing(seen: Seen, fact: str, rules: Sequence[Rule], mode: Mode) -> ExceptionState:
     by_id = {r.id: r for r in rules}
     owners = sorted({r.owner or next((x.owner for x in r.raises), "") for r in by_id.values()} - {""})
     return _built_in(
@@ -223,6 +230,7 @@ def _missing(seen: Seen, fact: str, rules: Sequence[Rule]) -> ExceptionState:
         rules=tuple(sorted(by_id)),
         places=tuple(sorted(place for r in by_id.values() for place in r.places)),
         owner=owners[0] if owners else OPERATIONS,
+        mode=mode,
     )
 
 
@@ -239,10 +247,22 @@ def _built_in(
     places: tuple[str, ...] = (),
     owner: str = OPERATIONS,
     severity: str = "high",
+    mode: Mode = "live",
 ) -> ExceptionState:
-    key = key_of(rule, item, about)
     return ExceptionState(
-        key, rule, item, about, owner, severity, title, seen.now, runbook, facts=facts, rules=rules, places=places
+        key=key_of(rule, item, about, mode),
+        rule=rule,
+        item=item,
+        about=about,
+        owner=owner,
+        severity=severity,
+        title=title,
+        opened_at=seen.now,
+        runbook=runbook,
+        facts=facts,
+        rules=rules,
+        places=places,
+        mode="shadow" if mode == "shadow" else "live",
     )
 
 

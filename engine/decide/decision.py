@@ -13,6 +13,7 @@ from engine.decide.outcomes import settled, settled_elsewhere
 from engine.decide.plan import Plan, free_claims, plan
 from engine.decide.promises import check_promises
 from engine.decide.propose import Lack, Proposal, Veto, at_the_root, blame, propose, vetoes
+from engine.decide.renamed import renamed
 from engine.decide.resolve import Blocked, Conflict, resolve
 from engine.decide.view import View, view_of
 from engine.facts.case import Case
@@ -49,12 +50,13 @@ class Decision:
     def open(self) -> bool:
         """Whether the case still wants attention: a wake-up, a proposal, an unsettled effect or an open exception."""
         unsettled = any(e.status in {"planned", "performing", "unsure"} for e in self.memory.effects)
-        return bool(self.wake_at or self.effects or self.blocked or self.exceptions or unsettled)
+        raised = any(e.mode == "live" for e in self.exceptions)
+        return bool(self.wake_at or self.effects or self.blocked or raised or unsettled)
 
 
 def decide(rule_set: RuleSet, case: Case, memory: Memory, now: datetime, previous: Pass | None = None) -> Decision:
     """Same rule set, same facts, same memory, same `now`: same decision. `previous` only spares work."""
-    memory, view = _settle_from_facts(rule_set, case, memory, now)
+    memory, view = _settle_from_facts(rule_set, case, renamed(memory, rule_set.renames), now)
     if view.env["case"]["out_of_scope"] is True:
         return _nothing(rule_set, case, memory, now, view)
     given = answers_given(view, rule_set, memory.answers)
@@ -78,7 +80,8 @@ def _settle_from_facts(rule_set: RuleSet, case: Case, memory: Memory, now: datet
                 after = settled(after, key, {"refund_id": refund}, now)
         units = {rec.key: rec for rec in facts.records.get("unit", ())}
         for effect in after.effects:
-            if effect.status in {"planned", "refused"} and effect.units and _done_by_others(effect, units):
+            waiting = effect.mode == "live" and effect.status in {"planned", "refused"}
+            if waiting and effect.units and _done_by_others(effect, units):
                 after = settled_elsewhere(after, effect.key, {}, now)
         if after is memory:
             break
@@ -115,10 +118,11 @@ def _weigh(rule_set: RuleSet, view: View, standing: Sequence[Standing], memory: 
         lacks.extend(_undecided(one))
     live = resolve([p for p in proposals if not _shadow(p.standing)], [v for v in binding if not _shadow(v.standing)])
     shadow = resolve([p for p in proposals if _shadow(p.standing)], [v for v in binding if _shadow(v.standing)])
-    lacks.extend(_blocking_unknown(binding, live.blocked))
-    planned = plan(rule_set, (*live.granted, *shadow.granted), memory, now)
+    blocked = (*live.blocked, *shadow.blocked)
+    lacks.extend(_blocking_unknown(binding, blocked))
+    planned = plan(rule_set, live.granted, shadow.granted, memory, now)
     named = tuple(replace(lack, facts=at_the_root(lack.facts, rule_set, view)) for lack in lacks)
-    return _Weighed(planned, tuple(binding), (*live.blocked, *shadow.blocked), live.conflicts, named)
+    return _Weighed(planned, tuple(binding), blocked, (*live.conflicts, *shadow.conflicts), named)
 
 
 def _shadow(standing: Standing) -> bool:
@@ -174,14 +178,16 @@ def _blocking_unknown(binding: Sequence[Veto], blocked: Sequence[Blocked]) -> li
 def _attended(
     rule_set: RuleSet, case: Case, memory: Memory, now: datetime, basis: Pass, standing: Sequence[Standing], weighed: _Weighed
 ) -> Decision:
-    flapping = [(g.proposal.standing.rule.id, g.proposal.standing.item, g.proposal.subject) for g in weighed.plan.flapping]
+    again = [(g.proposal.standing, g.proposal.subject) for g in weighed.plan.flapping]
+    flapping = [(by.rule.id, by.item, subject, by.rule.mode) for by, subject in again]
     attention = attend(
         Seen(
             rule_set, basis.view, basis.given, standing, weighed.lacks, weighed.blocked, weighed.conflicts, flapping, memory, now
         )
     )
     exceptions = dict(attention.exceptions)
-    checked = check_promises(rule_set, basis.view, exceptions, now)
+    opened = {key: one for key, one in exceptions.items() if one.mode == "live"}
+    checked = check_promises(rule_set, basis.view, opened, now)
     breaches = {e.key: e for e in checked.breaches}
     for key, breach in breaches.items():
         exceptions[key] = continued(memory.exceptions.get(key), breach, now)

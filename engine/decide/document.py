@@ -15,7 +15,7 @@ from engine.facts.codec import decode_fields, timestamp
 from engine.facts.effects import EffectState
 from engine.facts.merge import given
 from engine.facts.record import RecordState
-from engine.language.ruleset import RuleSet
+from engine.language.ruleset import Mode, RuleSet
 from engine.problems import did_you_mean
 
 
@@ -97,7 +97,7 @@ def decision_to_json(rule_set: RuleSet, decision: Decision, *, with_trace: bool 
                 "owner": e.owner,
                 "severity": e.severity,
                 "title": e.title,
-                "state": e.state,
+                "state": "shadow" if e.mode == "shadow" else e.state,
             }
             | {"runbook": e.runbook, "answers": dict(e.answers), "opened_at": e.opened_at.isoformat()}
             for e in decision.exceptions
@@ -126,7 +126,13 @@ def _blocked(blocked: Blocked) -> dict[str, Any]:
         "why": blocked.why,
         "by": blocked.by,
         "because": blocked.because,
+        **_marked(blocked.mode),
     }
+
+
+def _marked(mode: Mode) -> dict[str, Any]:
+    """Only what counts among shadow rules alone is marked."""
+    return {"mode": mode} if mode == "shadow" else {}
 
 
 def _veto(veto: Any) -> dict[str, Any]:
@@ -137,12 +143,14 @@ def _veto(veto: Any) -> dict[str, Any]:
         "units": sorted(veto.units) if veto.units is not None else None,
         "because": veto.because,
         "unknown": veto.unknown,
+        **_marked(veto.standing.rule.mode),
     }
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:
     """One line of the trace."""
     found: dict[str, Any] = {"rule": entry.rule, "item": entry.item, "outcome": entry.outcome, "place": entry.place}
+    found |= _marked(entry.mode)
     if entry.overrides:
         found["overrides"] = list(entry.overrides)
     if entry.because:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from engine.decide.memory import Answer, HoldClock, Memory, RuleItem
 from engine.decide.view import Answers, View, changed
-from engine.facts.values import Rec, is_gap
+from engine.facts.values import Money, Rec, is_gap
 from engine.language.readers import Readers
 from engine.language.ruleset import Rule, RuleSet, Truth
 
@@ -166,7 +167,7 @@ def _stand(
     paused = unknown = False
     if rule.hold_for is not None:
         wanted = rule.hold_for.value(env)
-        clock = _run(memory.clocks.get((rule.id, item)) or memory.clocks.get((rule.was, item)), rule, truth, now)
+        clock = _run(memory.clocks.get((rule.id, item)), rule, truth, now)
         if not isinstance(wanted, timedelta):
             unknown = True
         elif clock.elapsed(now) < wanted:
@@ -240,4 +241,8 @@ def about_text(value: Any) -> str:
         return ",".join(sorted(about_text(v) for v in every))
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, Money):
+        return f"{about_text(value.amount)} {value.currency}"
+    if isinstance(value, Decimal):  # 10 and 10.00 are the same amount
+        return f"{value.normalize():f}"
     return str(value)

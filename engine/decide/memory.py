@@ -132,7 +132,7 @@ def effect_to_json(effect: EffectState) -> dict[str, Any]:
 
 
 def effect_from_json(data: Mapping[str, Any]) -> EffectState:
-    times = ("planned_at", "sent_at", "settled_at", "not_before")
+    times = ("planned_at", "sent_at", "settled_at", "not_before", "turn_at")
     kept = {k: v for k, v in data.items() if k not in times}
     kept["units"] = tuple(kept["units"])
     kept["claims"] = tuple((unit, claimant) for unit, claimant in kept["claims"])

@@ -13,10 +13,12 @@ class NotPossible(ValueError):  # noqa: N818
 
 
 def _of(memory: Memory, key: str) -> ExceptionState:
-    try:
-        return memory.exceptions[key]
-    except KeyError:
-        raise NotPossible(f"no open exception {key}") from None
+    found = memory.exceptions.get(key)
+    if found is None:
+        raise NotPossible(f"no open exception {key}")
+    if found.mode == "shadow":
+        raise NotPossible(f"{key} is not open: its rule is in shadow, and only shows what it would raise")
+    return found
 
 
 def answered(memory: Memory, key: str, answer: str, by: str, at: datetime) -> Memory:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from engine.decide.propose import Claim, Proposal, Veto
 from engine.facts.values import Items, Rec
+from engine.language.ruleset import Mode
 
 Why = Literal["veto", "claimed", "conflict", "partial"]
 
@@ -27,6 +28,7 @@ class Blocked:
     because: str
     unknown: bool = False
     by_item: str = ""
+    mode: Mode = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Conflict:
     subject: str
     rules: tuple[str, ...]
     places: tuple[str, ...]
+    mode: Mode = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,17 @@ def _stopped(
 ) -> Blocked:
     standing = proposal.standing
     return Blocked(
-        proposal.use.action, standing.rule.id, standing.item, proposal.subject, tuple(units), why, by, because, unknown, by_item
+        proposal.use.action,
+        standing.rule.id,
+        standing.item,
+        proposal.subject,
+        tuple(units),
+        why,
+        by,
+        because,
+        unknown,
+        by_item,
+        standing.rule.mode,
     )
 
 
@@ -165,7 +178,7 @@ def _claim_subjects(granted: Sequence[Granted], blocked: list[Blocked], conflict
 def _conflict(subject: str, proposals: Sequence[Proposal]) -> Conflict:
     rules = sorted({p.standing.rule.id for p in proposals})
     places = sorted({str(p.use.place) for p in proposals})
-    return Conflict(proposals[0].use.action, subject, tuple(rules), tuple(places))
+    return Conflict(proposals[0].use.action, subject, tuple(rules), tuple(places), proposals[0].standing.rule.mode)
 
 
 def _after_partial(granted: Sequence[Granted], vetoes: Sequence[Veto], blocked: list[Blocked]) -> list[Granted]:

@@ -13,8 +13,10 @@ from typing import Any, Literal
 from engine.decide.decision import Decision
 from engine.decide.match import Standing, answers_by_item, env_for
 from engine.decide.resolve import Blocked
+from engine.facts.effects import EffectState
 from engine.facts.values import Rec
-from engine.language.ruleset import Condition, Rule, RuleSet, Truth
+from engine.language.ruleset import Condition, Mode, Rule, RuleSet, Truth
+from engine.language.show import show
 
 Outcome = Literal["held", "waiting", "did not hold", "unknown", "no items", "off"]
 
@@ -47,11 +49,14 @@ class Entry:
     planned: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    mode: Mode = "live"
 
 
 def trace(rule_set: RuleSet, decision: Decision) -> tuple[Entry, ...]:
     """Every rule, for every item it was looked at for."""
-    return tuple(replace(entry, overrides=rule.places[1:]) for rule in rule_set.rules for entry in _entries(rule, decision))
+    return tuple(
+        replace(entry, overrides=rule.places[1:], mode=rule.mode) for rule in rule_set.rules for entry in _entries(rule, decision)
+    )
 
 
 def _entries(rule: Rule, decision: Decision) -> Iterator[Entry]:
@@ -86,9 +91,17 @@ def _entry(rule: Rule, item: str, env: Mapping[str, Any], standing: Standing | N
         because,
         standing.until,
         mine,
-        tuple(e.key for e in of_rule if e.status == "planned"),
+        tuple(_planned(e, rule) for e in of_rule if e.status == "planned"),
         tuple(f"{e.key} ({e.status})" for e in of_rule if e.status != "planned"),
     )
+
+
+def _planned(effect: EffectState, rule: Rule) -> str:
+    """Its key, and what it waits for."""
+    if effect.turn_at is None or rule.at_most is None:
+        return effect.key
+    limit = f"{rule.at_most.count} per {show(rule.at_most.per)}"
+    return f"{effect.key} (at most {limit}: not before {show(effect.turn_at)})"
 
 
 def _clock_reason(rule: Rule, env: Mapping[str, Any]) -> tuple[Because, ...]:

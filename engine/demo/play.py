@@ -76,9 +76,14 @@ async def _play(root: Path, database: Path, emit: Emit, pace: float) -> Summary:
             async with _listening(service) as url:
                 day = _Day(service, clock, outside, deeds, emit, url, pace)
                 await day.play(MORNING + timedelta(hours=HOURS))
-            within = rule_set.params["refund_within"]
+            params = rule_set.params
             seconds = time.monotonic() - started
-            return summarise(service, outside, day.teller.withheld, refund_within=within, seconds=seconds)
+
+            def deadline(scanned_at: datetime) -> datetime:
+                due: datetime = params["sla_calendar"].add(scanned_at, params["refund_within"])
+                return due
+
+            return summarise(service, outside, day.teller.withheld, deadline=deadline, seconds=seconds)
         finally:
             await service.close()
 

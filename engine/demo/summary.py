@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from engine.run.service import Service
 
 MOST = 100_000
 REFUND = "RefundToPaymentMethod"
+Deadline = Callable[[datetime], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,8 @@ class Owed:
     due: datetime
 
 
-def summarise(
-    service: Service, outside: Outside, withheld: Mapping[str, int], *, refund_within: timedelta, seconds: float
-) -> Summary:
-    """At the end of the day; `refund_within` is the marketplace's deadline from the first scan."""
+def summarise(service: Service, outside: Outside, withheld: Mapping[str, int], *, deadline: Deadline, seconds: float) -> Summary:
+    """At the end of the day; `deadline` gives the marketplace's from the first scan."""
     ours = [booked for booked in outside.market.books() if booked.by == "seller"]
     amounts: Counter[str] = Counter()
     for booked in ours:
@@ -65,7 +64,7 @@ def summarise(
         expected_returns=len(outside.warehouse.returns),
         exceptions={state: dict(sorted(owners.items())) for state, owners in exceptions.items()},
         refunded_twice=len(list(refunded_twice(outside))),
-        deadlines_missed=len(list(deadlines_missed(outside, refund_within, service.clock()))),
+        deadlines_missed=len(list(deadlines_missed(outside, deadline, service.clock()))),
         set_aside=len(service.store.journal.waiting_aside()),
         rule_set=service.rule_set.hash,
         seconds=round(seconds, 1),
@@ -100,9 +99,9 @@ def _claimed(outside: Outside, order_id: str, sku: str) -> int:
     return min(ordered, max(returned, paid))
 
 
-def deadlines_missed(outside: Outside, within: timedelta, now: datetime) -> Iterator[Owed]:
+def deadlines_missed(outside: Outside, deadline: Deadline, now: datetime) -> Iterator[Owed]:
     """What was owed by a deadline that has passed, and was not refunded by then. Goods that were turned down are not owed."""
-    for owed in owed_by(outside, within):
+    for owed in owed_by(outside, deadline):
         if owed.due > now:
             continue
         lines = {line["order_line_id"]: line for line in outside.market.world.orders[owed.order]["order_lines"]}
@@ -114,7 +113,7 @@ def deadlines_missed(outside: Outside, within: timedelta, now: datetime) -> Iter
             yield owed
 
 
-def owed_by(outside: Outside, within: timedelta) -> Iterator[Owed]:
+def owed_by(outside: Outside, deadline: Deadline) -> Iterator[Owed]:
     for order_id, sold in outside.sold.items():
         for number in sold.rmas:
             rma = outside.returns.world.rma(number)
@@ -125,7 +124,7 @@ def owed_by(outside: Outside, within: timedelta) -> Iterator[Owed]:
             owed = Counter(item["sku"] for item in rma["items"] if item["sku"] in known and _is_owed(item))
             for sku, pieces in sorted(owed.items()):
                 ordered = sum(item.quantity for item in sold.items if item.sku == sku)
-                yield Owed(order_id, sku, min(pieces, ordered), scanned + within)
+                yield Owed(order_id, sku, min(pieces, ordered), deadline(scanned))
 
 
 def _is_owed(item: Mapping[str, Any]) -> bool:

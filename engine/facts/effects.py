@@ -17,7 +17,8 @@ class EffectState:
     `key` derives from the subject and is unique per client. `units` are order-line units; `claims` tells which claimant
     (`rma_unit:1001/47`, `store_refund:...`) each unit was taken for, and in which RMA it was then. `params` hold canonical
     values. `ever_sent` stays true once anything went out, whatever came of it: its units keep their numbers, and it is remembered
-    as `withdrawn` even when nobody asks for it any more.
+    as `withdrawn` even when nobody asks for it any more. `not_before` is when it is tried again, `turn_at` when its rule's
+    `at_most` lets it go.
     """
 
     key: str
@@ -36,6 +37,7 @@ class EffectState:
     sent_at: datetime | None = None
     settled_at: datetime | None = None
     not_before: datetime | None = None
+    turn_at: datetime | None = None
     reason: str = ""
     detail: str = ""
     receipt: Mapping[str, Any] = field(default_factory=dict)

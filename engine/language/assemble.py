@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -77,6 +78,14 @@ def _placed(compiled: _Compiled, definition: Definition) -> _Compiled:
     return replace(compiled, place=definition.place, origins=definition.origins)
 
 
+def with_params(rule_set: RuleSet, given: Ingredients, node: Node, problems: Problems) -> RuleSet:
+    """The same rules with other parameters: `node` is a whole `client.yaml`. Compiles nothing anew."""
+    calendars = read_calendars(node.get("calendars"), ZoneInfo(rule_set.time_zone), problems)
+    params = _params(replace(given, client_node=node), calendars, problems)
+    name = f"{rule_set.hash}+{hashlib.sha256(repr(node.plain()).encode()).hexdigest()[:12]}"
+    return replace(rule_set, params=params.values, hash=name)
+
+
 def _params(given: Ingredients, calendars: Mapping[str, Calendar], problems: Problems) -> Params:
     specs: dict[str, ParamSpec] = {}
     for name, entry in sorted(given.sections.params.items()):
@@ -113,11 +122,27 @@ def _rules(sections: Sections, ground: Ground, problems: Problems) -> tuple[Rule
         problems.add(first, "missing-key", "no file says in which order groups win: write precedence: [hold, refund, ...]")
     rules = (read_rule(rule_id, e.latest, e.node, ground, problems) for rule_id, e in sorted(sections.rules.items()))
     found = tuple(_placed(rule, sections.rules[rule.id]) for rule in rules if rule is not None)
-    for rule in found:
-        if rule.was and rule.was in sections.rules:
-            said = f'"was" names the earlier id of a renamed rule; "{rule.was}" is still there'
-            problems.add(rule.place, "bad-name", said)
+    _check_earlier_ids(sections, found, problems)
     return found
+
+
+def _check_earlier_ids(sections: Sections, rules: tuple[Rule, ...], problems: Problems) -> None:
+    """Each `was` names a rule that is gone, and only one rule takes over what it remembers."""
+    taken: dict[str, Rule] = {}
+    for rule in rules:
+        node = sections.rules[rule.id].node.get("was")
+        if not rule.was or node is None:
+            continue
+        first = taken.setdefault(rule.was, rule)
+        if rule.was == rule.id:
+            problems.add(node.place, "bad-name", f'"was" names the earlier id of a renamed rule; "{rule.was}" is its id now')
+        elif rule.was in sections.rules:
+            said = f'"was" names the earlier id of a renamed rule; "{rule.was}" is still there'
+            problems.add(node.place, "bad-name", said)
+        elif first is not rule:
+            where = f"{first.place.file}:{first.place.line}"
+            said = f'"{first.id}" ({where}) is already what "{rule.was}" is called now: one rule keeps the memory of another'
+            problems.add(node.place, "already-defined", said)
 
 
 def _promises(sections: Sections, ground: Ground, problems: Problems) -> tuple[PromiseSpec, ...]:
@@ -140,11 +165,14 @@ def _rule_set(
     by_event: dict[str, tuple[RecordMapping, ...]] = {}
     for mapping in sorted(given.mappings, key=lambda each: (each.event, each.kind)):
         by_event[mapping.event] = (*by_event.get(mapping.event, ()), mapping)
-    behaviour = (client.client, client.time_zone, client.mode, client.since, cadence, given.codes, params.values, calendars)
+    sending = (client.mode, client.since, cadence, client.max_new_effects)
+    behaviour = (client.client, client.time_zone, *sending, given.codes, params.values, calendars)
+    mapping_hash = fingerprint(given.vocabulary.kinds, by_event)
     ordered = sorted(facts, key=lambda fact: (fact.kind, fact.name))
     return RuleSet(
         client=client.client,
-        hash=fingerprint(behaviour, given.sections.precedence, kinds, ordered, rules, promises, by_event),
+        hash=fingerprint(behaviour, given.sections.precedence, kinds, ordered, rules, promises, mapping_hash),
+        mapping_hash=mapping_hash,
         vocabulary=Vocabulary(MappingProxyType(kinds)),
         precedence=given.sections.precedence,
         rules=rules,
@@ -159,6 +187,7 @@ def _rule_set(
         reading=_reading(rules, facts),
         mappings=MappingProxyType(by_event),
         time_zone=client.time_zone,
+        max_new_effects=client.max_new_effects,
     )
 
 

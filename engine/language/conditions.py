@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from engine.language.forms import CONDITIONS, LABELLED
@@ -24,11 +25,11 @@ def read_when(node: Node, scope: Scope, problems: Problems) -> Condition | None:
     return _group("all", node, "when", "when", scope, problems)
 
 
-def meaning_of(condition: Condition) -> object:
-    """What the condition says, without labels and layout."""
+def meaning_of(condition: Condition, rule_id: str) -> object:
+    """What the condition says, without labels and layout. The answer to the rule itself is the same whatever its id."""
     if condition.expression is not None:
-        return same_meaning(condition.expression.text)
-    return [condition.kind, *(meaning_of(part) for part in condition.parts)]
+        return same_meaning(re.sub(rf"\banswer\.{re.escape(rule_id)}\b", "answer._", condition.expression.text))
+    return [condition.kind, *(meaning_of(part, rule_id) for part in condition.parts)]
 
 
 def leaves(condition: Condition) -> list[Condition]:

@@ -125,6 +125,11 @@ RULE = Form(
         "mode": Key(
             "live; shadow: evaluated and recorded, nothing is sent or raised; off: not evaluated", one_of(*get_args(Mode))
         ),
+        "at_most": Key(
+            "How often its repeatable actions may take place for one item; what is over waits its turn",
+            {"type": "string", "pattern": "^[1-9][0-9]{0,3} per .+$"},
+            example="at_most: 1 per 24h",
+        ),
         "was": Key("The id it had before it was renamed, so that it keeps its memory", ID),
     },
 )

@@ -70,6 +70,16 @@ class Node:
         """Where `key` stands, or the place of the map if it has no such key."""
         return next((entry.place for entry in self.entries if entry.key == key), self.place)
 
+    def overlaid(self, over: Node) -> Node:
+        """This map with the entries of another in place of its own, map by map; anything else is replaced whole."""
+        if self.kind != "map" or over.kind != "map":
+            return over
+        entries = {entry.key: entry for entry in self.entries}
+        for entry in over.entries:
+            below = entries.get(entry.key)
+            entries[entry.key] = entry if below is None else Entry(entry.key, entry.place, below.node.overlaid(entry.node))
+        return Node("map", self.place, entries=tuple(entries.values()))
+
     def plain(self) -> Any:
         """The same as dicts, lists and scalars, for hashing and for models that check settings."""
         if self.kind == "map":

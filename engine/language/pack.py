@@ -14,7 +14,7 @@ from engine.language.codes import merged, read_codes, read_codes_file
 from engine.language.files import CLIENTS, FACTS, Files, project_root, read_files
 from engine.language.mapping import RecordMapping
 from engine.language.mapping_file import check_owners, read_mapping
-from engine.language.node import Node
+from engine.language.node import Entry, Node
 from engine.language.ruleset import RuleSet
 from engine.language.sections import Sections, read_file, yaml_files
 from engine.language.vocabulary import read_vocabulary
@@ -104,13 +104,27 @@ def _naming(problem: Problem, by: Sequence[str]) -> Problem:
 def _compile(
     files: Files, client: str | None, actions: Mapping[str, Action], problems: Problems, *, warn: bool = False
 ) -> RuleSet | None:
-    config, node = (None, None) if client is None else _client(files, client, problems)
+    given = gathered(files, client, actions, problems)
+    return None if given is None else assemble(given, problems, warn=warn)
+
+
+def gathered(
+    files: Files,
+    client: str | None,
+    actions: Mapping[str, Action],
+    problems: Problems,
+    *,
+    alone: Sequence[str] = ("base",),
+    assuming: Node | None = None,
+) -> Ingredients | None:
+    """What the files of a client say, or those of packs `alone`. `assuming` stands in for keys of its `client.yaml`."""
+    config, node = (None, None) if client is None else _client(files, client, problems, assuming)
     if client is not None and config is None:
         return None
-    packs = ["base"] if config is None else config.extends
+    extended = list(alone) if config is None else config.extends
     sections = Sections()
     own = () if client is None else (f"{CLIENTS}/{client}",)
-    for folder in (*_packs(files, packs, node, problems), *own):
+    for folder in (*_packs(files, extended, node, problems), *own):
         for name in yaml_files(files, folder, problems, without=(_CLIENT,)):
             tree = read_file(files, name, problems)
             if tree is not None:
@@ -118,9 +132,11 @@ def _compile(
     sections.settle(problems)
     vocabulary = _vocabulary(files, problems)
     used = _connectors(files, config, node, problems)
+    if client is None and assuming is not None:
+        config, node = _assumed(assuming, extended, problems)
     if config is not None and node is not None:
         _check_cadence(config, node, actions, problems)
-    given = Ingredients(
+    return Ingredients(
         vocabulary=vocabulary,
         sections=sections,
         mappings=_mappings(files, used, vocabulary, problems),
@@ -129,15 +145,26 @@ def _compile(
         client=config,
         client_node=node,
     )
-    return assemble(given, problems, warn=warn)
 
 
-def _client(files: Files, client: str, problems: Problems) -> tuple[ClientConfig | None, Node | None]:
+def _assumed(assuming: Node, extended: Sequence[str], problems: Problems) -> tuple[ClientConfig | None, Node]:
+    """Packs tried alone, as a client would have them that sets just this."""
+    place, name = assuming.place, extended[-1]
+    named = Node("map", place, entries=(Entry("client", place, Node("scalar", place, name, name)),))
+    whole = named.overlaid(assuming)
+    return read_client(whole, problems), whole
+
+
+def _client(
+    files: Files, client: str, problems: Problems, assuming: Node | None = None
+) -> tuple[ClientConfig | None, Node | None]:
     name = f"{CLIENTS}/{client}/{_CLIENT}"
     if name not in files:
         problems.add(Place(name), "unknown-client", f'there is no client "{client}"{did_you_mean(client, clients(files))}')
         return None, None
     node = read_file(files, name, problems)
+    if node is not None and assuming is not None:
+        node = node.overlaid(assuming)
     config = None if node is None else read_client(node, problems)
     if config is not None and node is not None and config.client != client:
         said = f'the client is called "{config.client}", its folder "{client}": they must be the same'
@@ -146,7 +173,7 @@ def _client(files: Files, client: str, problems: Problems) -> tuple[ClientConfig
 
 
 def _packs(files: Files, names: list[str], node: Node | None, problems: Problems) -> Iterator[str]:
-    there = _there(files)
+    there = packs(files)
     listed = node.get("extends") if node is not None else None
     for number, name in enumerate(names):
         place = Place("rules") if listed is None else listed.elements[number].place
@@ -166,13 +193,14 @@ def _check_folders(files: Files, problems: Problems) -> None:
             folder = Place(f"{CLIENTS}/{name}")
             problems.add(folder, "missing-client", f"this folder needs a {_CLIENT}, which says what the client extends")
     extended = {"base"}.union(*(_extended(files, client) for client in named))
-    for pack in _there(files):
+    for pack in packs(files):
         if pack not in extended:
             said = f'no client extends "{pack}", so nothing in it is checked: name it under extends in a {_CLIENT}'
             problems.add(Place(f"rules/{pack}"), "unused-pack", said)
 
 
-def _there(files: Files) -> list[str]:
+def packs(files: Files) -> list[str]:
+    """The packs under `rules/`, by name."""
     return [name for name in files.folders("rules") if name != "clients"]
 
 

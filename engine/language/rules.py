@@ -16,6 +16,7 @@ from engine.language.conditions import guards_in, leaves, meaning_of, read_when
 from engine.language.consequences import Consequences, Reader
 from engine.language.durations import parse_duration
 from engine.language.forms import RULE
+from engine.language.limits import read_at_most
 from engine.language.node import Node
 from engine.language.ruleset import Condition, Each, Expression, Mode, Rule, Template
 from engine.language.scope import Scope
@@ -67,6 +68,8 @@ def read_rule(rule_id: str, place: Place, node: Node, ground: Ground, problems: 
     after = None if after_node is None else expression_in(after_node, scope, problems, '"after"', TIMESTAMP)
     reader = Reader(scope, ground.actions, problems, texts.text("owner"), node.get("runbook"))
     then = Consequences() if then_node is None else reader.read(then_node)
+    limit_node = node.get("at_most")
+    limit = None if limit_node is None else read_at_most(limit_node, then, _acting(then_node), problems)
     if group is None or when is None or not fine:
         return None
     rule = Rule(
@@ -87,11 +90,18 @@ def read_rule(rule_id: str, place: Place, node: Node, ground: Ground, problems: 
         raises=tuple(then.raises),
         undecided_after=texts.duration("undecided_after", timedelta(hours=24)),
         mode=next(known for known in _MODES if known == mode),
+        at_most=limit,
         was=texts.text("was"),
-        meaning=_meaning(each, when, hold_for),
+        meaning=_meaning(rule_id, each, when, hold_for),
         origins=(place,),
     )
     return replace(rule, reads=_reads(rule, scope.vocabulary))
+
+
+def _acting(then: Node | None) -> int:
+    """How many actions stand under `then`."""
+    keys = [key for element in (then.elements if then is not None else ()) for key, _, _ in element.items()]
+    return sum(key not in ("forbid", "because", "raise") for key in keys)
 
 
 def read_each(node: Node, vocabulary: Vocabulary, problems: Problems) -> Each | None:
@@ -212,13 +222,13 @@ def _hold_for(node: Node | None, scope: Scope, problems: Problems) -> Expression
     return expression_in(node, scope, problems, '"for"', DURATION)
 
 
-def _meaning(each: Each | None, when: Condition, hold_for: Expression | None) -> str:
+def _meaning(rule_id: str, each: Each | None, when: Condition, hold_for: Expression | None) -> str:
     """What the clock of a rule depends on; labels, layout and all other keys make no difference."""
     where = None if each is None else [each.name, each.kind, *each.path]
     long = None
     if hold_for is not None:
         long = str(hold_for.value({})) if hold_for.constant else same_meaning(hold_for.text)
-    text = json.dumps([where, meaning_of(when), long])
+    text = json.dumps([where, meaning_of(when, rule_id), long])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -152,6 +152,14 @@ class Raise:
 
 
 @dataclass(frozen=True, slots=True)
+class AtMost:
+    """`at_most: 1 per 24h`: so many effects of a rule and item in any stretch of this length."""
+
+    count: int
+    per: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One compiled rule. `rank` is its group's place in the precedence, 0 the highest. `meaning` changes only when `each`,
     `when` or `for` change in meaning. `origins` is every place it came from: its definition, then each override.
@@ -174,6 +182,7 @@ class Rule:
     raises: tuple[Raise, ...] = ()
     undecided_after: timedelta = timedelta(hours=24)
     mode: Mode = "live"
+    at_most: AtMost | None = None
     was: str = ""
     meaning: str = ""
     reads: frozenset[str] = frozenset()
@@ -223,7 +232,9 @@ class RuleSet:
 
     `reading` lists for each fact (`rma.status`, or a bare kind) the rules that read it, straight or through derived facts;
     `readers` those that read it straight, found by value where they ask for one. `derived` are the derived facts by name.
-    `mappings` are those of each kind of event. Batches and days are in `time_zone`.
+    `renames` are the new ids of rules by their earlier ones. `mappings` are those of each kind of event; `mapping_hash` is over
+    them and the words they write, "" where it is not known. Batches and days are in `time_zone`. `max_new_effects` is how many
+    effects an activation may send by itself.
     """
 
     client: str
@@ -241,14 +252,18 @@ class RuleSet:
     mode: Literal["live", "shadow"]
     reading: Mapping[str, tuple[Rule, ...]] = field(default_factory=lambda: MappingProxyType({}))
     mappings: Mapping[str, tuple[RecordMapping, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    mapping_hash: str = ""
     time_zone: str = "UTC"
+    max_new_effects: int = 20
     readers: Mapping[str, Readers] = field(init=False, repr=False, compare=False)
     derived: Mapping[str, DerivedFact] = field(init=False, repr=False, compare=False)
+    renames: Mapping[str, str] = field(init=False, repr=False, compare=False)
     _by_id: Mapping[str, Rule] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "readers", readers_of(self.rules))
         object.__setattr__(self, "derived", MappingProxyType({f"{f.kind}.{f.name}": f for f in self.facts}))
+        object.__setattr__(self, "renames", MappingProxyType({rule.was: rule.id for rule in self.rules if rule.was}))
         object.__setattr__(self, "_by_id", MappingProxyType({rule.id: rule for rule in self.rules}))
 
     def rule(self, rule_id: str) -> Rule | None:

@@ -23,10 +23,10 @@ def due_at(effect: EffectState, rule_set: RuleSet, zone: ZoneInfo, opened_at: da
         return max(t for t in (effect.not_before, (effect.sent_at or effect.planned_at) + FIRST_LOOK) if t is not None)
     if effect.status != "planned" or held_back(effect, rule_set, opened_at):
         return None
-    leaves = effect.planned_at
+    leaves = max(effect.planned_at, effect.turn_at or effect.planned_at)
     cadence = rule_set.cadence.get(effect.action)
     if cadence is not None and effect.group != AT_ONCE:
-        leaves = next_batch(cadence, effect.planned_at, zone)
+        leaves = next_batch(cadence, leaves, zone)
     return max(leaves, effect.not_before or leaves)
 
 

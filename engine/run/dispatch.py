@@ -85,7 +85,7 @@ class Dispatch:
 
     async def send_due(self) -> bool:
         """True if anything was due. Roles are served side by side, the effects of one after another."""
-        rows = self._store.outbox.due(self._clock(), AT_ONCE)
+        rows = self._due_rows()
         by_role: dict[str, list[Due]] = {}
         for row in rows:
             due = self._due(row)
@@ -95,6 +95,16 @@ class Dispatch:
             for role, dues in by_role.items():
                 group.create_task(self._serve(role, dues))
         return bool(rows)
+
+    def _due_rows(self) -> list[EffectRow]:
+        """What is due, once every case of it is decided with the rule set that is active: with it, it may be due no more."""
+        rows = self._store.outbox.due(self._clock(), AT_ONCE)
+        if not self._worker.behind:
+            return rows
+        held = [row for row in rows if not self._worker.catch_up(row.case_id)]
+        for row in held:
+            self._put_off(row.case_id, row.entry.key)
+        return self._store.outbox.due(self._clock(), AT_ONCE)
 
     def _due(self, row: EffectRow) -> Due | None:
         effect = self._worker.effect(row.case_id, row.entry.key)
@@ -215,6 +225,8 @@ class Dispatch:
 
         now = self._clock()
         with self._store.transaction():
+            if not self._worker.catch_up(due.case_id):
+                return None
             row = next((r for r in self._store.outbox.of_case(due.case_id) if r.entry.key == due.key), None)
             still_due = (
                 row is not None and row.entry.status == "planned" and row.entry.due_at is not None and row.entry.due_at <= now

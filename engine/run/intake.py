@@ -14,6 +14,7 @@ from engine.facts.merge import CORRECTION
 from engine.facts.outside import Event, Hint
 from engine.facts.record import Observation
 from engine.language.mapping import observe
+from engine.language.ruleset import RuleSet
 from engine.run.clock import Clock
 from engine.run.deeds import PERSON, Deed
 from engine.run.fetching import Asking
@@ -69,12 +70,16 @@ class Intake:
     def take_again(self, seqs: Iterable[int]) -> None:
         """Maps these events anew, as after a change of mappings, and decides what that changes."""
         with self._store.transaction():
-            touched: dict[int, None] = {}
-            for seq in sorted(set(seqs)):
-                entry = self._store.journal.one(seq)
-                if entry is not None and entry.event.connector != PERSON:
-                    touched |= dict.fromkeys(sorted(self._take(entry)))
-            self._worker.decide_all(touched)
+            self._worker.decide_all(sorted(self.map_again(seqs)))
+
+    def map_again(self, seqs: Iterable[int]) -> set[int]:
+        """Maps these events anew. Returns the cases that changes, which are not decided yet."""
+        touched: set[int] = set()
+        for seq in sorted(set(seqs)):
+            entry = self._store.journal.one(seq)
+            if entry is not None and entry.event.connector != PERSON:
+                touched |= self._take(entry)
+        return touched
 
     def _take(self, entry: Journalled) -> set[int]:
         """The cases to decide again. An event that cannot be taken in is set aside whole and stops no other."""
@@ -104,6 +109,7 @@ class Intake:
             deed = Deed.of(entry.event)
             if deed.kind == "person.correct":
                 return self._correct(deed, entry)
+            self._worker.catch_up(case_of_deed(self._store, deed))
             case_id = case_of_deed(self._store, deed)
             self._worker.decide(case_id, before=lambda memory: deed.done_to(memory, entry.event.observed_at))
         except NotPossible as no:
@@ -111,14 +117,7 @@ class Intake:
         return set()
 
     def _correct(self, deed: Deed, entry: Journalled) -> set[int]:
-        try:
-            kind, key, field, value = corrected(deed)
-            fields = decode_fields(self._worker.rule_set.vocabulary, kind, {field: value})
-        except ValueError as no:
-            raise NotPossible(str(no)) from None
-        at = entry.event.observed_at
-        version = stamp(at)
-        correction = Observation(f"{CORRECTION}{field}", kind, key, version, deed.by, at, fields)
+        correction = correction_of(self._worker.rule_set, deed, entry.event.observed_at)
         return self._observing.observe(correction, entry.seq)
 
     def _set_aside(self, entry: Journalled, reason: str, place: str, path: str) -> None:
@@ -143,6 +142,16 @@ def case_of_deed(store: Store, deed: Deed) -> int:
     if case is None:
         raise NotPossible(f"there is no case {deed.case}")
     return case.id
+
+
+def correction_of(rule_set: RuleSet, deed: Deed, at: datetime) -> Observation:
+    """A person's correction as an observation of its own. Raises NotPossible where the field or its value is not one."""
+    try:
+        kind, key, field, value = corrected(deed)
+        fields = decode_fields(rule_set.vocabulary, kind, {field: value})
+    except ValueError as no:
+        raise NotPossible(str(no)) from None
+    return Observation(f"{CORRECTION}{field}", kind, key, stamp(at), deed.by, at, fields)
 
 
 def corrected(deed: Deed) -> tuple[str, str, str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from engine.facts.links import ORDER, owners, reach
-from engine.store.base import Cases, Node, Records
+from engine.store.base import Node, Placements, Records
 
 Absorb = Callable[[int, int], None]  # (case that ends, case it lives on in): the memories become one
 
@@ -16,7 +16,7 @@ class Linking:
     its own, and is absorbed when the order arrives.
     """
 
-    def __init__(self, records: Records, cases: Cases, absorb: Absorb) -> None:
+    def __init__(self, records: Records, cases: Placements, absorb: Absorb) -> None:
         self._records = records
         self._cases = cases
         self._absorb = absorb

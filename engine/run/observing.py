@@ -10,7 +10,7 @@ from engine.facts.record import Observation, RecordState
 from engine.language.ruleset import RuleSet
 from engine.run.clock import Clock
 from engine.run.linking import Linking
-from engine.store.base import Cases, Node, RecordRow, Records
+from engine.store.base import Node, Placements, RecordRow, Records
 
 
 class Keeping(Protocol):
@@ -41,7 +41,7 @@ class Observing:
         self,
         under: UnderRules,
         records: Records,
-        cases: Cases,
+        cases: Placements,
         linking: Linking,
         clock: Clock,
         wanted: Callable[[Sequence[Node]], None],

@@ -11,16 +11,15 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from engine.decide.people import NotPossible
-from engine.facts.codec import decode_fields
 from engine.facts.outside import Connector, Event, Hint
 from engine.language.ruleset import RuleSet
 from engine.run.budget import Budget
+from engine.run.catching_up import CatchUp
 from engine.run.clock import Clock, VirtualClock
 from engine.run.deeds import Deed
 from engine.run.dispatch import Dispatch
 from engine.run.fetching import Asking, Fetcher
-from engine.run.intake import Intake, case_of_deed, corrected
+from engine.run.intake import Intake, case_of_deed, correction_of
 from engine.run.polls import Polls
 from engine.run.worker import Worker
 from engine.store.base import Store
@@ -57,43 +56,55 @@ class Service:
         self._dispatch = Dispatch(
             store, self.worker, self.intake, connectors, clock, budget=budget, asking=self._asking, points=points
         )
+        self._catch_up = CatchUp(store, self.worker, self.intake, clock)
+        self._active: RuleSet | None = None
+        self._points = points
         self._woken = asyncio.Event()
         self._busy = asyncio.Lock()
         self._log = structlog.get_logger("instep.service").bind(client=rule_set.client)
-        self.activate(rule_set, files or {})
+        self.activate(rule_set, files or {}, why="start")
         self._dispatch.recover()
 
     @property
     def rule_set(self) -> RuleSet:
         return self.worker.rule_set
 
-    def activate(self, rule_set: RuleSet, files: Mapping[str, str]) -> None:
-        """Decides with this rule set from now on. Where it is another one than before, what was kept of open cases is mapped
-        anew, what was set aside is tried again, and every open case is looked at.
-        """
-        before = self.store.rule_sets.active()
-        if before is not None and before[0] != rule_set.client:
-            raise ValueError(f"this is the store of {before[0]}, not of {rule_set.client}")
-        self.worker.use(rule_set, files)
-        self._asking.sources = fetchable(rule_set)
-        if before is not None and before[1] != rule_set.hash:
-            self._log.info("activated", rule_set=rule_set.hash, before=before[1])
-            self._remap()
+    def activate(
+        self,
+        rule_set: RuleSet,
+        files: Mapping[str, str],
+        *,
+        by: str = "instep",
+        why: str = "",
+        passed_over: str = "",
+        before: RuleSet | None = None,
+    ) -> None:
+        """Decides with this rule set from now on: it is journalled and swapped in. Where it means something else than the one
+        before, every open case is looked at anew before anything more is done for it, and where payloads become other records,
+        what was kept is mapped anew.
 
-    def _remap(self) -> None:
+        `before` is the last active one where this process has not used it. Raises ValueError for the store of another client.
+        """
+        last = self.store.rule_sets.current()
+        if last is not None and last.client != rule_set.client:
+            raise ValueError(f"this is the store of {last.client}, not of {rule_set.client}")
+        before = self._active or before
         now = self.clock()
-        cases = self.store.cases.all_open()
-        seqs = {row.seq for row in self.store.journal.waiting_aside()}
-        for case_id in cases:
-            seqs.update(seq for row in self.store.records.of_case(case_id) for seq in row.sources.values())
+        changed = last is None or last.hash != rule_set.hash
         with self.store.transaction():
-            for exception in self.store.exceptions.of_client():
-                if exception.entry.rule == "set_aside":
-                    self.store.exceptions.close_one(None, exception.entry.key, now, "read again with changed mappings")
-            self.intake.take_again(seqs)
-            for case_id in cases:
-                self.worker.reschedule(case_id)
-            self.store.cases.wake(cases, now)
+            rule_set_id = self.store.rule_sets.activate(rule_set, files, now, by, why, passed_over)
+            unfinished = self._active is None and last is not None and last.caught_up_at is None
+            if changed or unfinished:
+                self._catch_up.begin(rule_set_id, mapping=not changed or before is None or not maps_alike(before, rule_set))
+            self._points("journalled")
+        self._points("committed")
+        self.worker.use(rule_set, rule_set_id)
+        self._asking.sources = fetchable(rule_set)
+        self._active = rule_set
+        self._points("swapped")
+        if last is not None and changed:
+            self._log.info("activated", rule_set=rule_set.hash, before=last.hash, by=by, why=why)
+        self._woken.set()
 
     def hear(self, heard: Sequence[Event | Hint]) -> None:
         """Writes down what was delivered; when this returns it can be acknowledged. The rest is done in the next step."""
@@ -104,7 +115,7 @@ class Service:
         """What a person decided. Raises NotPossible, saying what can be done instead."""
         now = self.clock()
         if deed.kind == "person.correct":
-            check_correction(self.rule_set, deed)
+            correction_of(self.rule_set, deed, now)
         else:
             row = self.store.cases.get(case_of_deed(self.store, deed))
             if row is not None:
@@ -180,7 +191,7 @@ class Service:
     async def _take_in(self) -> bool:
         """Few at a time, so that deliveries are answered while a long journal is worked off."""
         worked = False
-        while self.intake.take_some():
+        while self._catch_up.some() or self.intake.take_some():
             worked = True
             await asyncio.sleep(0)
         return worked
@@ -214,10 +225,6 @@ def fetchable(rule_set: RuleSet) -> dict[str, list[str]]:
     return {kind: sorted(set(events)) for kind, events in found.items()}
 
 
-def check_correction(rule_set: RuleSet, deed: Deed) -> None:
-    """Raises NotPossible where the corrected field or its value is not one."""
-    try:
-        kind, _key, field, value = corrected(deed)
-        decode_fields(rule_set.vocabulary, kind, {field: value})
-    except ValueError as no:
-        raise NotPossible(str(no)) from None
+def maps_alike(one: RuleSet, other: RuleSet) -> bool:
+    """Whether payloads become the same records with both."""
+    return bool(one.mapping_hash) and one.mapping_hash == other.mapping_hash

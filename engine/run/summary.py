@@ -32,7 +32,7 @@ def summary(decision: Decision) -> dict[str, Any]:
         "undecided": [
             {"rule": lack.standing.rule.id, "item": lack.standing.item, "facts": lack.facts} for lack in decision.lacks
         ],
-        "exceptions": [{"key": x.key, "title": x.title, "state": x.state} for x in decision.exceptions],
+        "exceptions": [{"key": x.key, "title": x.title, "state": shown_state(x)} for x in decision.exceptions],
         "closed": [{"key": x.key, "why": why} for x, why in decision.closed],
         "wake_at": decision.wake_at,
     }
@@ -42,6 +42,11 @@ def summary_text(decision: Decision) -> tuple[str, bytes]:
     """The summary as JSON text, and sixteen bytes that tell it apart."""
     text = dumps(summary(decision))
     return text, hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def shown_state(found: ExceptionState) -> str:
+    """What a rule in shadow would raise is recorded, never open."""
+    return "shadow" if found.mode == "shadow" else found.state
 
 
 def exception_entry(found: ExceptionState) -> ExceptionEntry:
@@ -55,7 +60,7 @@ def exception_entry(found: ExceptionState) -> ExceptionEntry:
         title=found.title,
         runbook=found.runbook,
         answers=dumps(dict(found.answers)),
-        state="shadow" if found.mode == "shadow" else found.state,
+        state=shown_state(found),
         opened_at=found.opened_at,
         until=found.until,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from weakref import WeakSet
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -15,6 +16,7 @@ from engine.decide.decision import Decision, decide
 from engine.decide.match import Pass
 from engine.decide.memory import Memory
 from engine.decide.outcomes import merged
+from engine.decide.renamed import renamed_key
 from engine.facts.case import Case, case_of
 from engine.facts.effects import EffectState
 from engine.facts.links import ORDER
@@ -35,6 +37,12 @@ LAST_RETRY = timedelta(hours=6)
 PASSES_KEPT = 2000  # what the last pass over a case worked out spares the next one work
 
 
+class Meanwhile(set[int]):
+    """Ids of cases."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # known by what it is, not by what it holds
+
+
 def unchanged(memory: Memory) -> Memory:
     return memory
 
@@ -52,17 +60,34 @@ class Worker:
         self._zone = zone or ZoneInfo("UTC")
         self._passes: OrderedDict[int, Pass] = OrderedDict()
         self._rule_set_id = 0
+        self._behind: set[int] = set()  # open cases that were not decided yet since the rule set was activated
+        self._meanwhile: WeakSet[Meanwhile] = WeakSet()
+        self.map_anew: Callable[[int], None] = lambda _: None  # called before such a case is decided
         self._log = structlog.get_logger("instep.worker")
 
-    def use(self, rule_set: RuleSet, files: Mapping[str, str]) -> None:
-        """From now on decide with this rule set."""
+    def use(self, rule_set: RuleSet, rule_set_id: int) -> None:
+        """From now on decide with this rule set, which has this id in the store."""
         self.rule_set = rule_set
         self._zone = self._given_zone or ZoneInfo(rule_set.time_zone)
         self.states = States(rule_set.vocabulary)
         self._client_kinds = tuple(sorted(k.name for k in rule_set.vocabulary.kinds.values() if k.scope == "client"))
         self._passes.clear()
-        with self._store.transaction():
-            self._rule_set_id = self._store.rule_sets.activate(rule_set, files, self._clock())
+        self._rule_set_id = rule_set_id
+
+    @property
+    def behind(self) -> int:
+        """How many open cases were not decided yet since the rule set was activated."""
+        return len(self._behind)
+
+    def fall_behind(self, case_ids: Iterable[int]) -> None:
+        """These were decided with another rule set: before anything is done for one of them, it is decided anew."""
+        self._behind.update(case_ids)
+
+    def catch_up(self, case_id: int) -> bool:
+        """Decides the case if it was not decided yet since the rule set was activated. False if it cannot be."""
+        if case_id in self._behind:
+            self.decide_all([case_id])
+        return case_id not in self._behind
 
     def case(self, row: CaseRow) -> Case:
         """The case as deciding sees it."""
@@ -81,19 +106,38 @@ class Worker:
         """Decides the case and keeps the outcome. `before` changes its memory first; `after` what the decision left of it,
         and is not decided on again.
         """
+        behind = case_id in self._behind
         with self._store.transaction():
             row = self._store.cases.get(case_id)
+            if row is not None and behind:
+                self.map_anew(case_id)
+                row = self._store.cases.named(row.name)  # it may be part of another case now
             if row is None:
                 raise LookupError(f"there is no case {case_id}")
             now = self._clock()
             case = self.case(row)
-            decision = decide(self.rule_set, case, before(self.memory(row)), now, self._passes.get(case_id))
+            decision = decide(self.rule_set, case, before(self.memory(row)), now, self._passes.get(row.id))
             self._keep(row, case, decision, after(decision) if after else decision.memory)
-        self._passes[case_id] = decision.basis
-        self._passes.move_to_end(case_id)
+            if behind:
+                self.reschedule(row.id)
+        self._behind.difference_update((case_id, row.id))
+        for decided in self._meanwhile:
+            decided.add(row.id)
+        self._passes[row.id] = decision.basis
+        self._passes.move_to_end(row.id)
         if len(self._passes) > PASSES_KEPT:
             self._passes.popitem(last=False)
         return decision
+
+    def decided_meanwhile(self) -> Meanwhile:
+        """A set that every case decided from now on is added to, for as long as the caller keeps it."""
+        decided = Meanwhile()
+        self._meanwhile.add(decided)
+        return decided
+
+    def look(self, row: CaseRow) -> Decision:
+        """What deciding the case now would come to. Nothing is kept."""
+        return decide(self.rule_set, self.case(row), self.memory(row), self._clock(), self._passes.get(row.id))
 
     def decide_all(self, case_ids: Iterable[int]) -> None:
         """Each of them; one that cannot be decided is put before a person and tried again later, and stops no other."""
@@ -115,9 +159,13 @@ class Worker:
         self._store.cases.absorb(case_id, into)
         self._store.cases.save(replace(kept, memory=_text(memory), opened_at=min(kept.opened_at, gone.opened_at)))
         self._passes.pop(case_id, None)
+        if case_id in self._behind:
+            self._behind.discard(case_id)
+            self._behind.add(into)
 
     def _keep(self, row: CaseRow, case: Case, decision: Decision, memory: Memory) -> None:
         text = _text(memory)
+        self._rename(row)
         kept = replace(
             row,
             opened_at=case.opened_at,
@@ -142,6 +190,13 @@ class Worker:
             digest=digest,
             trace=trace,
         )
+
+    def _rename(self, row: CaseRow) -> None:
+        """Exceptions of renamed rules go on under their new key, with whom they are assigned to."""
+        renames = self.rule_set.renames
+        for key, found in self.memory(row).exceptions.items() if renames else ():
+            if found.rule in renames:
+                self._store.exceptions.rename(row.id, key, renamed_key(found, renames), renames[found.rule])
 
     def _keep_effects(self, row: CaseRow, case: Case, memory: Memory) -> None:
         was = {e.key: e for e in self.memory(row).effects}

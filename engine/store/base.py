@@ -106,6 +106,18 @@ class DecisionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LookedRow:
+    """That a case was looked at, after the events up to `journal_seq`, and what tells the outcome from others."""
+
+    id: int
+    case: str
+    journal_seq: int
+    now: datetime
+    rule_set: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class EffectEntry:
     """An effect as the outbox keeps it; `units`, `params` and `receipt` are JSON text. `due_at` is when the dispatcher looks
     at it next; None is never.
@@ -284,8 +296,8 @@ class Records(Protocol):
     def of_kind(self, kind: str) -> list[RecordRow]: ...
 
 
-class Cases(Protocol):
-    """Cases, who is in them, what was decided last, and when to look again."""
+class Placements(Protocol):
+    """Cases and who is in them."""
 
     def get(self, case_id: int) -> CaseRow | None: ...
 
@@ -293,17 +305,9 @@ class Cases(Protocol):
         """The case of this name, or the one it lives on in."""
         ...
 
-    def find(self, text: str) -> list[CaseRow]:
-        """By the name of the case, or by the key of any record in it or named by one in it."""
-        ...
-
     def holding(self, record_id: int) -> list[CaseRow]: ...
 
     def open(self, name: str, *, anchored: bool, opened_at: datetime, memory: str) -> int: ...
-
-    def save(self, row: CaseRow) -> None:
-        """Everything of the row but its id; the version is counted up."""
-        ...
 
     def rename(self, case_id: int, name: str) -> None: ...
 
@@ -319,11 +323,23 @@ class Cases(Protocol):
         """Look at them at this instant, or earlier where that was due anyway."""
         ...
 
+    def all_open(self) -> list[int]: ...
+
+
+class Cases(Placements, Protocol):
+    """Also what was decided last, and when to look again."""
+
+    def find(self, text: str) -> list[CaseRow]:
+        """By the name of the case, or by the key of any record in it or named by one in it."""
+        ...
+
+    def save(self, row: CaseRow) -> None:
+        """Everything of the row but its id; the version is counted up."""
+        ...
+
     def due(self, now: datetime, limit: int) -> list[int]: ...
 
     def next_wake(self, after: datetime) -> datetime | None: ...
-
-    def all_open(self) -> list[int]: ...
 
     def listed(self, *, only_open: bool, limit: int) -> list[CaseRow]: ...
 
@@ -332,6 +348,10 @@ class Cases(Protocol):
         ...
 
     def last_decision(self, case_id: int) -> DecisionRow | None: ...
+
+    def decisions(self, after: int, limit: int) -> list[LookedRow]:
+        """Every pass that came out differently, in order, from the one after this id."""
+        ...
 
 
 class Outbox(Protocol):
@@ -358,6 +378,10 @@ class Outbox(Protocol):
         ...
 
     def listed(self, statuses: Sequence[str], limit: int) -> list[EffectRow]: ...
+
+    def every(self, after: int, limit: int) -> list[EffectRow]:
+        """In the order they were planned, from the one after this id."""
+        ...
 
     def receipt(self, case_id: int, key: str, at: datetime, reference: str, details: str) -> None: ...
 
@@ -386,6 +410,10 @@ class Exceptions(Protocol):
     def close_one(self, case_id: int | None, key: str, at: datetime, why: str) -> None: ...
 
     def assign(self, exception_id: int, to: str) -> None: ...
+
+    def rename(self, case_id: int, key: str, to: str, rule: str) -> None:
+        """An open one whose rule has another id now: it stays what it is, and whose it is."""
+        ...
 
     def listed(self, *, case_id: int | None = None, only_open: bool = True, limit: int = 1000) -> list[ExceptionRow]: ...
 

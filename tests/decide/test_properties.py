@@ -114,7 +114,7 @@ def test_order_and_repetition_of_observations_do_not_matter(seed: int, shuffling
     ]
 
 
-def _happens(memory: Memory, draw: random.Random, now: object) -> Memory:
+def happens(memory: Memory, draw: random.Random, now: object) -> Memory:
     """Something becomes of a planned effect."""
     planned = [e for e in memory.effects if e.status == "planned"]
     if not planned or draw.random() < 0.4:
@@ -142,7 +142,7 @@ def test_incremental_equals_full(seed: int, draw: random.Random) -> None:
         case = case_of("order:A", list(records.values()), [], START)
         incremental = decide(RULES, case, memory, now, basis)
         assert text(incremental) == text(decide(RULES, case, memory, now))
-        memory, basis = _happens(incremental.memory, draw, now), incremental.basis
+        memory, basis = happens(incremental.memory, draw, now), incremental.basis
 
 
 @SOME

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from engine.decide import outcomes, people
+from engine.decide.match import about_text
+from engine.facts.values import Money
 from tests.decide.small import REFUND, Told, refunds
 
 SLOW = REFUND.replace("    then:", "    for: params.wait\n    then:")
@@ -153,3 +156,9 @@ def test_shadow_rules_plan_nothing_that_is_sent_and_off_rules_nothing_at_all() -
     assert [e.mode for e in shadow.decided().effects] == ["shadow"]
     off = Told(REFUND.replace("group: refund", "group: refund\n    mode: off"))
     assert off.decided().effects == ()
+
+
+def test_an_amount_is_the_same_thing_to_be_asked_about_however_it_is_written() -> None:
+    amounts = [Money(Decimal(text), "EUR") for text in ("10", "10.0", "10.00", "1E+1")]
+    assert {about_text(amount) for amount in amounts} == {"10 EUR"}
+    assert about_text(Money(Decimal("0.10"), "EUR")) == "0.1 EUR"

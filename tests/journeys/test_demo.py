@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -73,12 +73,15 @@ def outside(tmp_path: Path) -> Outside:
     return made
 
 
+def in_twelve_hours(scanned_at: datetime) -> datetime:
+    return scanned_at + timedelta(hours=12)
+
+
 def test_the_books_show_a_deadline_that_was_missed(outside: Outside) -> None:
-    within = timedelta(hours=12)
-    assert list(deadlines_missed(outside, within, MORNING + timedelta(hours=11))) == []
-    assert [owed.order for owed in deadlines_missed(outside, within, MORNING + timedelta(hours=13))] == ["M-1"]
+    assert list(deadlines_missed(outside, in_twelve_hours, MORNING + timedelta(hours=11))) == []
+    assert [owed.order for owed in deadlines_missed(outside, in_twelve_hours, MORNING + timedelta(hours=13))] == ["M-1"]
     refund(outside)
-    assert list(deadlines_missed(outside, within, MORNING + timedelta(hours=13))) == []
+    assert list(deadlines_missed(outside, in_twelve_hours, MORNING + timedelta(hours=13))) == []
 
 
 def test_the_books_show_a_piece_that_was_refunded_by_us_and_by_hand(outside: Outside) -> None:

@@ -12,12 +12,14 @@ from engine.cli.app import Json, Root, app
 from engine.cli.output import (
     FOUND,
     console,
+    errors,
     installed_actions,
     misused,
     print_json,
     print_problems,
     problem_json,
     read_bytes,
+    write_text,
 )
 
 
@@ -40,6 +42,37 @@ def check(
         summary = f"{len(problems.errors)} errors, {warnings} warnings" if problems else "No problems found"
         console.print(Text(summary, style="red" if problems.errors else "green"))
     if problems.errors:
+        raise typer.Exit(FOUND)
+
+
+@app.command("test", epilog="Example: instep test --client base --coverage")
+def try_scenarios(
+    path: Annotated[Path | None, typer.Argument(help="A project, or a file or folder of scenarios in one.")] = None,
+    client: Annotated[str | None, typer.Option(help="Only the scenarios of this client, or of this pack.")] = None,
+    named: Annotated[str, typer.Option("-k", "--named", help="Only those with this text in their title or file.")] = "",
+    coverage: Annotated[bool, typer.Option("--coverage", help="Which rules and conditions were reached, and which not.")] = False,
+    threshold: Annotated[float | None, typer.Option(help="Fail where less than this percentage is covered.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report to this file.")] = None,
+    json: Json = False,
+) -> None:
+    """Try the scenarios beside the rules. A failing one is shown as a timeline, with why the rule in question did not hold."""
+    from engine.cli import testing  # noqa: PLC0415
+
+    try:
+        report = testing.tried(path, client, named=named, coverage=coverage or threshold is not None)
+    except testing.NothingToTest as fault:
+        misused(f"instep test: {fault}")
+    if junit is not None:
+        write_text(junit, testing.junit(report))
+    if json:
+        print_json(testing.report_json(report))
+    else:
+        for line in testing.report_lines(report):
+            console.print(line)
+    below = threshold is not None and report.percent < threshold
+    if below:
+        errors.print(Text(f"{report.percent:.1f} % is covered, {threshold:g} % is wanted", style="red"))
+    if report.failed or below:
         raise typer.Exit(FOUND)
 
 

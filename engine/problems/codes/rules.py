@@ -47,6 +47,40 @@ CODES = (
         """,
     ),
     Code(
+        "bad-limit",
+        "error",
+        "A limit that cannot be read",
+        "`at_most` says how many of the rule's actions may take place in any stretch of time of this length. What is over waits.",
+        """
+        group: sync
+        each: rma
+        at_most: once a day
+        then: [{returns.comment: {rma: rma, text: "seen"}}]
+        """,
+        """
+        group: sync
+        each: rma
+        at_most: 1 per 24h
+        then: [{returns.comment: {rma: rma, text: "seen"}}]
+        """,
+    ),
+    Code(
+        "idle-limit",
+        "error",
+        "A limit for what never comes again",
+        "A refund or a cancellation is made once for its pieces, and a raise or a forbid is no action: `at_most` would limit nothing.",
+        """
+        at_most: 1 per 24h
+        then: [{marketplace.cancel: {units: rma.units}}]
+        """,
+        """
+        group: sync
+        each: rma
+        at_most: 1 per 24h
+        then: [{returns.comment: {rma: rma, text: "seen"}}]
+        """,
+    ),
+    Code(
         "idle-forbid",
         "error",
         "A veto that binds nothing",

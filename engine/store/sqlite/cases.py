@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from engine.store.base import CaseRow, DecisionRow
+from engine.store.base import CaseRow, DecisionRow, LookedRow
 from engine.store.stamps import instant, instant_or_none, stamp, stamp_or_none
 
 COLUMNS = "c.id, c.name, c.anchored, c.opened_at, c.memory, c.version, c.open, c.wake_at, c.failures from cases c"
@@ -136,6 +136,14 @@ class SqliteCases:
             (case_id,),
         ).fetchone()
         return DecisionRow(row[0], row[1], instant(row[2]), instant(row[3]), row[4]) if row else None
+
+    def decisions(self, after: int, limit: int) -> list[LookedRow]:
+        rows = self._run(
+            "select d.id, c.name, d.journal_seq, d.now, s.hash, d.digest from decisions d join cases c on c.id = d.case_id"
+            " join rule_sets s on s.id = d.rule_set_id where d.id > ? order by d.id limit ?",
+            (after, limit),
+        )
+        return [LookedRow(id_, case, seq, instant(now), hash_, digest) for id_, case, seq, now, hash_, digest in rows]
 
 
 def _row(row: Sequence[Any]) -> CaseRow:

@@ -56,6 +56,12 @@ class SqliteExceptions:
     def assign(self, exception_id: int, to: str) -> None:
         self._run("update exceptions set assigned_to = ? where id = ?", (to, exception_id))
 
+    def rename(self, case_id: int, key: str, to: str, rule: str) -> None:
+        self._run(
+            "update or ignore exceptions set key = ?, rule = ? where case_id = ? and key = ? and closed_at is null",
+            (to, rule, case_id, key),
+        )
+
     def listed(self, *, case_id: int | None = None, only_open: bool = True, limit: int = 1000) -> list[ExceptionRow]:
         rows = self._run(
             f"select {COLUMNS} where (:case is null or x.case_id = :case)"

@@ -62,6 +62,9 @@ class SqliteOutbox:
         marks = ", ".join("?" * len(statuses))
         return _all(self._run(f"select {COLUMNS} where e.status in ({marks}) order by e.id desc limit ?", (*statuses, limit)))
 
+    def every(self, after: int, limit: int) -> list[EffectRow]:
+        return _all(self._run(f"select {COLUMNS} where e.id > ? order by e.id limit ?", (after, limit)))
+
     def receipt(self, case_id: int, key: str, at: datetime, reference: str, details: str) -> None:
         self._run(
             "insert into receipts (effect_id, at, reference, details)"

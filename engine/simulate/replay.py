@@ -1,0 +1,296 @@
+"""One part of a history under one rule set, on virtual time: the same facts, decisions and steps as in the service.
+
+`exact` takes what was recorded for granted: effects take the steps they took, and cases are looked at when they were. It shows
+whether a rule set decides as it did. `what_if` lets the rule set act: what it asks for is sent when it is due and ends as the
+history says of the same effect, else well. Refunds that were ours in the history are seen only once this rule set made them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from engine.decide.decision import Decision, decide
+from engine.decide.match import Pass
+from engine.decide.memory import Memory
+from engine.decide.outcomes import WrongState, merged
+from engine.decide.people import NotPossible
+from engine.facts.case import Case, case_of
+from engine.facts.effects import EffectState
+from engine.facts.outside import Event
+from engine.facts.record import Observation
+from engine.language.mapping import observe
+from engine.language.ruleset import RuleSet
+from engine.run.cadence import due_at
+from engine.run.clock import VirtualClock
+from engine.run.deeds import PERSON, Deed
+from engine.run.intake import correction_of
+from engine.run.linking import Linking
+from engine.run.observing import Observing
+from engine.run.steps import Step
+from engine.run.summary import summary_text
+from engine.run.worker import opened_at
+from engine.simulate.held import HeldCases, HeldRecords, HeldStates
+from engine.simulate.history import Looked, Outcome, Stepped, TakenIn
+from engine.store.base import CaseRow
+
+Mode = Literal["exact", "what_if"]
+MOST_ROUNDS = 10_000  # timers and sends at one instant; more is a case that does not come to rest
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a recorder is told: one decision about one case, and the memory it left."""
+
+    case_id: int
+    case: str
+    decision: Decision
+    before: Memory
+    memory: Memory
+    digest: str
+
+
+@dataclass(slots=True)
+class Held:
+    """What is kept of a case between its decisions."""
+
+    memory: Memory
+    basis: Pass | None = None
+    digest: str = ""
+    due: datetime | None = None  # when the next of its effects leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the history says became of effects, by key in order, and which refunds of the outside were which effect's."""
+
+    outcomes: Mapping[str, Sequence[Step]]
+    refunds: Mapping[str, str]
+
+
+class Replay:
+    """Feed it entries in order; `record` is told of every decision. The clock moves with them."""
+
+    def __init__(
+        self, rule_set: RuleSet, mode: Mode, past: Past, record: Callable[[Seen], None], start: datetime, *, own: Any = None
+    ) -> None:
+        self.rule_set = rule_set
+        self.states = HeldStates()
+        self.clock = VirtualClock(start)
+        self.missed_answers = 0  # of people, to questions that this rule set did not ask
+        self.set_aside = 0
+        self._mode = mode
+        self._record = record
+        self._refunds = past.refunds
+        self._outcomes = {key: deque(steps) for key, steps in past.outcomes.items()}
+        self._own = own  # the nodes of this part, where events also tell of others
+        self._records = HeldRecords()
+        self._cases = HeldCases(self._records)
+        self._held: dict[int, Held] = {}
+        self._zone = ZoneInfo(rule_set.time_zone)
+        self._seq = 0
+        linking = Linking(self._records, self._cases, self._absorb)
+        self._observing = Observing(self, self._records, self._cases, linking, self.clock, lambda _: None)
+        self._client = tuple(sorted(k.name for k in rule_set.vocabulary.kinds.values() if k.scope == "client"))
+
+    def take(self, entry: TakenIn | Stepped | Looked) -> None:
+        """Moves on to the instant of the entry, and takes it."""
+        self.run_until(entry.at)
+        self.clock.move(max(entry.at, self.clock()))
+        match entry:
+            case TakenIn():
+                self._take_in(entry.events)
+                self.run_until(entry.at, inclusive=True)  # nothing in the history saw what is sent at this instant
+            case Stepped() if self._mode == "exact":
+                self._stepped(entry)
+            case Looked() if self._mode == "exact":
+                row = self._case_named(entry.case)
+                if row is not None and self._held[row.id].digest != entry.digest:  # it was not by an event or a step
+                    self._decide(row.id)
+
+    def run_until(self, end: datetime, *, inclusive: bool = False) -> None:
+        """What falls due by itself before an instant, or at it as well. In an exact replay that is in the history."""
+        if self._mode == "exact":
+            return
+        for _ in range(MOST_ROUNDS):
+            at = self.next_due()
+            if at is None or at > end or (at == end and not inclusive):
+                return
+            self.clock.move(max(at, self.clock()))
+            self._timers()
+            self._send()
+        raise RuntimeError("a part of the history does not come to rest")
+
+    def next_due(self) -> datetime | None:
+        """The next instant at which something happens by itself."""
+        sends = [held.due for held in self._held.values() if held.due is not None]
+        wakes = [row.wake_at for row in self._cases.every() if row.wake_at is not None]
+        return min((*sends, *wakes), default=None)
+
+    # --- events ---
+
+    def _take_in(self, events: Iterable[Event]) -> None:
+        touched: dict[int, None] = {}
+        for event in events:
+            self._seq += 1
+            touched |= dict.fromkeys(sorted(self._person(event) if event.connector == PERSON else self._observations(event)))
+        for case_id in touched:
+            self._decide(case_id)
+
+    def _observations(self, event: Event) -> set[int]:
+        observed, aside = observe(self.rule_set.mappings.get(event.kind, ()), event)
+        self.set_aside += len(aside)
+        touched: set[int] = set()
+        for one in observed:
+            if self._own is None or (one.kind, one.key) in self._own:
+                touched |= self._observing.observe(self._without_ours(one), self._seq)
+        return touched
+
+    def _without_ours(self, one: Observation) -> Observation:
+        """An order without the refunds that were made by effects which this rule set has not settled."""
+        if self._mode == "exact" or one.kind != "order" or not self._refunds:
+            return one
+        made = {e.key for held in self._held.values() for e in held.memory.effects if e.status == "settled"}
+        hidden = {refund for refund, key in self._refunds.items() if key not in made}
+        lines = one.fields.get("lines")
+        if not hidden or not isinstance(lines, tuple):
+            return one
+        seen = tuple(_line_without(line, hidden) for line in lines)
+        return one if seen == lines else replace(one, fields={**one.fields, "lines": seen})
+
+    def _person(self, event: Event) -> set[int]:
+        try:
+            deed = Deed.of(event)
+            if deed.kind == "person.correct":
+                return self._observing.observe(correction_of(self.rule_set, deed, event.observed_at), self._seq)
+            row = self._case_named(deed.case)
+            if row is not None:
+                self._decide(row.id, before=lambda memory: deed.done_to(memory, event.observed_at))
+                return set()
+        except NotPossible:
+            pass
+        self.missed_answers += 1
+        return set()
+
+    def _stepped(self, entry: Stepped) -> None:
+        row = self._case_named(entry.case)
+        if row is None:
+            return
+        try:
+            if entry.step.what == "begun":
+                self._decide(row.id, after=lambda decision: entry.step.taken(decision.memory, decision.now))
+            else:
+                self._decide(row.id, before=lambda memory: entry.step.taken(memory, entry.at))
+        except WrongState:
+            self._decide(row.id)
+
+    def _case_named(self, name: str) -> CaseRow | None:
+        found = self._cases.named(name)
+        if found is None:
+            kind, _, key = name.partition(":")
+            record = self._records.get(kind, key)
+            found = next(iter(self._cases.holding(record.id)), None) if record is not None else None
+        return found
+
+    # --- deciding ---
+
+    def _decide(
+        self,
+        case_id: int,
+        before: Callable[[Memory], Memory] | None = None,
+        after: Callable[[Decision], Memory] | None = None,
+    ) -> Decision | None:
+        row = self._cases.get(case_id)
+        if row is None:
+            return None
+        held = self._held.setdefault(case_id, Held(Memory()))
+        case = self._case(row)
+        memory = held.memory if before is None else before(held.memory)
+        decision = decide(self.rule_set, case, memory, self.clock(), held.basis)
+        left = decision.memory if after is None else after(decision)
+        self._cases.save(replace(row, opened_at=case.opened_at, open=decision.open, wake_at=decision.wake_at))
+        was, held.memory, held.basis = held.memory, left, decision.basis
+        if self._mode == "exact":
+            held.digest = summary_text(decision)[1].hex()
+        else:
+            held.due = self._next_send(left, case.opened_at)
+        self._record(Seen(case_id, row.name, decision, was, left, held.digest))
+        return decision
+
+    def _case(self, row: CaseRow) -> Case:
+        records = [self.states.decode(r) for r in self._records.of_case(row.id)]
+        client = [self.states.decode(r) for kind in self._client for r in self._records.of_kind(kind)]
+        return case_of(row.name, records, client, opened_at(records, row.opened_at))
+
+    def _absorb(self, case_id: int, into: int) -> None:
+        gone = self._held.pop(case_id, Held(Memory()))
+        kept = self._held.setdefault(into, Held(Memory()))
+        kept.memory, kept.basis = merged(kept.memory, gone.memory), None
+        self._cases.absorb(case_id, into)
+
+    # --- what falls due by itself ---
+
+    def _timers(self) -> None:
+        now = self.clock()
+        for _, case_id in sorted((r.wake_at, r.id) for r in self._cases.every() if r.wake_at is not None and r.wake_at <= now):
+            self._decide(case_id)
+
+    def _next_send(self, memory: Memory, opened: datetime) -> datetime | None:
+        instants = (due_at(e, self.rule_set, self._zone, opened) for e in memory.effects if e.status == "planned")
+        return min((i for i in instants if i is not None), default=None)
+
+    def _send(self) -> None:
+        """Everything that leaves now, one after another: each is asked for once more before it does."""
+        now = self.clock()
+        for case_id in sorted(c for c, held in self._held.items() if held.due is not None and held.due <= now):
+            row = self._cases.get(case_id)
+            if row is None:
+                continue
+            for effect in self._held[case_id].memory.effects:
+                leaves = due_at(effect, self.rule_set, self._zone, row.opened_at) if effect.status == "planned" else None
+                if leaves is not None and leaves <= now:
+                    self._send_one(case_id, effect)
+
+    def _send_one(self, case_id: int, effect: EffectState) -> None:
+        def begin(decision: Decision) -> Memory:
+            asked = any(e.key == effect.key and e.units == effect.units for e in decision.effects)
+            return Step("begun", effect.key).taken(decision.memory, decision.now) if asked else decision.memory
+
+        self._decide(case_id, after=begin)
+        sent = self._held[case_id].memory.effect(effect.key)
+        if sent is None or sent.status != "performing":
+            return
+        known = self._outcomes.get(effect.key)
+        end = known.popleft() if known else Step("settled", effect.key, receipt={"reference": ASSUMED})
+        self._decide(case_id, before=lambda memory: end.taken(memory, self.clock()))
+
+
+ASSUMED = "assumed"  # the receipt of an effect that the history knows nothing of
+
+
+def _line_without(line: Any, hidden: set[str]) -> Any:
+    refunds = line.get("refunds") if isinstance(line, Mapping) else None
+    if not isinstance(refunds, tuple) or not any(str(r.get("id")) in hidden for r in refunds):
+        return line
+    return {**line, "refunds": tuple(r for r in refunds if str(r.get("id")) not in hidden)}
+
+
+def past_of(steps: Iterable[Stepped], outcomes: Iterable[Outcome]) -> Past:
+    """What a history says of effects. Those that ended without a step, seen to be done, are known by their outcome."""
+    ends: dict[str, list[Step]] = defaultdict(list)
+    refunds: dict[str, str] = {}
+    for taken in steps:
+        if taken.step.what in ("settled", "refused"):
+            ends[taken.step.key].append(taken.step)
+    for one in outcomes:
+        if one.status == "settled":
+            if one.key not in ends:
+                ends[one.key].append(Step("settled", one.key, receipt=one.receipt))
+            refund = one.receipt.get("refund_id") or one.receipt.get("reference")
+            if refund:
+                refunds[str(refund)] = one.key
+    return Past(dict(ends), refunds)
