@@ -9,6 +9,7 @@ from typing import Any
 from engine.facts.derive import Facts
 from engine.facts.values import Items, Rec
 from engine.language.ruleset import Each, RuleSet
+from engine.language.tables.table import Decided, Table
 
 Index = dict[str, dict[str, Rec]]  # kind -> key -> record or item
 
@@ -53,10 +54,18 @@ def view_of(rule_set: RuleSet, facts: Facts) -> View:
     index = _index(facts)
     env: dict[str, Any] = {**facts.env(), "params": rule_set.params, "answer": Answers()}
     view = View(facts, env, index)
+    for table in rule_set.tables.values():
+        index[table.id] = {key: _decided(table, rec) for key, rec in index.get(table.kind, {}).items()}
     for fact in rule_set.facts:
         for rec in index.get(fact.kind, {}).values():
             rec[fact.name] = fact.expression.value(view.bound(fact.kind, rec))
     return view
+
+
+def _decided(table: Table, rec: Rec) -> Rec:
+    """What the table gives for a record, to be filled in with the derived facts it and others read."""
+    rec[table.id] = made = Decided(table, rec.key, rec)
+    return made
 
 
 def _index(facts: Facts) -> Index:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeVar
@@ -27,6 +27,9 @@ from engine.language.rules import Ground, Question, question_of, read_rule
 from engine.language.ruleset import DerivedFact, PromiseSpec, Rule, RuleSet
 from engine.language.scope import Scope, case_names
 from engine.language.sections import Sections
+from engine.language.tables.check import check_tables
+from engine.language.tables.draft import TableDraft, read_table
+from engine.language.tables.reading import Settings
 from engine.language.unguarded import warn_unguarded
 from engine.problems import Problems
 
@@ -58,16 +61,18 @@ def assemble(given: Ingredients, problems: Problems, *, warn: bool = False) -> R
         time_zone=zone,
         calendars=calendars,
     )
-    vocabulary, resolved = resolve(_drafts(given, problems), scope, problems)
-    facts = tuple(_placed(fact, given.sections.facts[f"{fact.kind}.{fact.name}"]) for fact in resolved)
-    scope = replace(scope, vocabulary=vocabulary)
+    scope, resolved = resolve((*_drafts(given, problems), *_tables(given, params, problems)), scope, problems)
+    vocabulary = scope.vocabulary
+    sections = {**given.sections.facts, **given.sections.tables}
+    facts = tuple(_placed(fact, sections[fact.kind if fact.kind in scope.tables else fact.id]) for fact in resolved)
+    check_tables([table for table in scope.tables.values() if table is not None], problems, warn=warn)
     ground = Ground(scope, given.sections.precedence, given.actions, _questions(given.sections, vocabulary))
     rules = _rules(given.sections, ground, problems)
     promises = _promises(given.sections, ground, problems)
     check_whole(given.sections, rules, problems)
     if warn:
         warn_unguarded(rules, facts, ground, problems)
-    return _rule_set(given, params, calendars, vocabulary, rules, facts, promises)
+    return _rule_set(given, params, calendars, scope, rules, facts, promises)
 
 
 _Compiled = TypeVar("_Compiled", Rule, DerivedFact, PromiseSpec)
@@ -102,13 +107,26 @@ def _params(given: Ingredients, calendars: Mapping[str, Calendar], problems: Pro
     return settle(specs, node, given.vocabulary, calendars, problems)
 
 
-def _drafts(given: Ingredients, problems: Problems) -> dict[str, Draft]:
-    drafts: dict[str, Draft] = {}
+def _drafts(given: Ingredients, problems: Problems) -> Iterator[Draft]:
     for name, entry in given.sections.facts.items():
         draft = read_draft(name, entry.latest, entry.node, given.vocabulary, problems)
         if draft is not None:
-            drafts[name] = draft
-    return drafts
+            yield draft
+
+
+def _tables(given: Ingredients, params: Params, problems: Problems) -> Iterator[TableDraft]:
+    settings = Settings(params.vocabulary, params.types, params.values)
+    facts = given.sections.facts
+    for name, entry in given.sections.tables.items():
+        draft = read_table(name, entry.latest, entry.node, given.vocabulary, settings, problems)
+        if draft is None:
+            continue
+        if f"{draft.kind}.{name}" in facts:
+            where = facts[f"{draft.kind}.{name}"].place
+            said = f"there is a fact {draft.kind}.{name} already ({where.file}:{where.line}): give the table another name"
+            problems.add(entry.latest, "already-defined", said)
+        else:
+            yield draft
 
 
 def _questions(sections: Sections, vocabulary: Vocabulary) -> dict[str, Question]:
@@ -154,13 +172,14 @@ def _rule_set(
     given: Ingredients,
     params: Params,
     calendars: Mapping[str, Calendar],
-    vocabulary: Vocabulary,
+    scope: Scope,
     rules: tuple[Rule, ...],
     facts: tuple[DerivedFact, ...],
     promises: tuple[PromiseSpec, ...],
 ) -> RuleSet:
     client = given.client or ClientConfig(client="base")
-    kinds = {name: kind for name, kind in vocabulary.kinds.items() if not name.startswith("params.")}
+    kinds = {name: kind for name, kind in scope.vocabulary.kinds.items() if not name.startswith("params.")}
+    tables = {name: table for name, table in sorted(scope.tables.items()) if table is not None}
     cadence = {action: each.batch for action, each in sorted(client.cadence.items())}
     by_event: dict[str, tuple[RecordMapping, ...]] = {}
     for mapping in sorted(given.mappings, key=lambda each: (each.event, each.kind)):
@@ -169,14 +188,16 @@ def _rule_set(
     behaviour = (client.client, client.time_zone, *sending, given.codes, params.values, calendars)
     mapping_hash = fingerprint(given.vocabulary.kinds, by_event)
     ordered = sorted(facts, key=lambda fact: (fact.kind, fact.name))
+    decided = [table.meaning() for table in tables.values()]
     return RuleSet(
         client=client.client,
-        hash=fingerprint(behaviour, given.sections.precedence, kinds, ordered, rules, promises, mapping_hash),
+        hash=fingerprint(behaviour, given.sections.precedence, kinds, ordered, decided, rules, promises, mapping_hash),
         mapping_hash=mapping_hash,
         vocabulary=Vocabulary(MappingProxyType(kinds)),
         precedence=given.sections.precedence,
         rules=rules,
         facts=facts,
+        tables=MappingProxyType(tables),
         params=params.values,
         actions=given.actions,
         promises=promises,

@@ -21,6 +21,7 @@ from engine.facts.schema import (
     Type,
     enum_of,
     list_of,
+    record_of,
 )
 from engine.language import guards
 from engine.language.calendars import calendar_named
@@ -111,8 +112,23 @@ class Checker:
             return Root(kind, offset, name, sure=kind.name == "record" and (name in self.scope.guards or name == "case"))
         if self.scope.payload:
             return Root(ANY, offset, name, payload=True)
+        if name in self.scope.table_kinds:
+            return self._table(node)
         self._unknown_name(node)
         return None
+
+    def _table(self, node: ast.Name) -> Term | None:
+        """A table by its bare name is that of the record it is a fact of, which has to be at hand."""
+        kind, holder = self.scope.table_kinds[node.id], self.scope.holder_of(node.id)
+        if holder is None:
+            said = f"{node.id} is decided for each {kind}, and here is none: read it as x.{node.id} of one, or add each: ..."
+            self.report(node, "unknown-name", said)
+            return None
+        base = self.name(ast.copy_location(ast.Name(holder), node))
+        if base is None:
+            return None
+        self.reads.add(f"{kind}.{node.id}")
+        return Field(record_of(node.id), self.syntax.offset(node), base, node.id, sure=_is_sure(base))
 
     def _unknown_name(self, node: ast.Name) -> None:
         name = node.id
@@ -124,7 +140,8 @@ class Checker:
             said = f'"{name}" is read as {name}.<name>'
         else:
             settings = [*(("params",) if self.scope.params else ()), *(("answer",) if self.scope.answers else ())]
-            said = f'there is no "{name}" here{did_you_mean(name, (*self.scope.names, *self.local, *settings))}'
+            valid = (*self.scope.names, *self.scope.table_kinds, *self.local, *settings)
+            said = f'there is no "{name}" here{did_you_mean(name, valid)}'
         self.report(node, "unknown-name", said)
 
     def attribute(self, node: ast.Attribute) -> Term | None:
@@ -147,7 +164,8 @@ class Checker:
             self.report(at, "unknown-field", f'{kind.name} has no field "{name}"{did_you_mean(name, valid)}')
             return None
         self.reads.add(f"{kind.name}.{name}")
-        return Field(found, self.syntax.offset(node), of, name, sure=_is_sure(of) and name == kind.parent)
+        always = name == kind.parent or self.scope.table_kinds.get(name) == kind.name
+        return Field(found, self.syntax.offset(node), of, name, sure=_is_sure(of) and always)
 
     def _is_name(self, name: str) -> bool:
         return name in self.local or name in self.scope.names
@@ -421,6 +439,8 @@ class Checker:
             raise Fault(self.syntax.offset(node), "wrong-arguments", f"{function.name} is called as {function.signature}")
         if function.special == "code":
             return self._mapped(node, function)
+        if function.special == "table":
+            return self._lookup(node, function)
         terms = [self.comprehension(a) if isinstance(a, ast.GeneratorExp) else self.check(a) for a in node.args]
         arguments = [term for term in terms if term is not None]
         if len(arguments) < len(terms):
@@ -519,6 +539,39 @@ class Checker:
             return None
         codes = Literal(ANY, self.syntax.offset(node.args[0]), self.scope.codes[path])
         return Call(TEXT, self.syntax.offset(node), function, (codes, value))
+
+    def _lookup(self, node: ast.Call, function: Function) -> Term | None:
+        named, *given = node.args
+        name = named.id if isinstance(named, ast.Name) else ""
+        if name not in self.scope.tables:
+            said = f'there is no table "{name}"' if name else "name a table: lookup(table, input, ...)"
+            self.report(named, "unknown-table", f"{said}{did_you_mean(name, self.scope.tables)}")
+            return None
+        terms = self.checks(given)
+        table = self.scope.tables[name]
+        if terms is None or table is None:
+            return None
+        names = [each.name for each in table.inputs]
+        if len(terms) != len(names):
+            said = f"{name} is given {len(names)}: lookup({', '.join((name, *names))})"
+            self.report(node, "wrong-arguments", said)
+            return None
+        wrong = [
+            (each, term)
+            for each, term in zip(table.inputs, terms, strict=True)
+            if term.type == NONE or not comparable(term.type, each.type)
+        ]
+        for each, term in wrong:
+            what = f'"{each.name}" of the table {name}'
+            if each.type.name == "enum" and isinstance(term, Literal) and isinstance(term.value, str):
+                said = f'{what} is never "{term.value}"{did_you_mean(term.value, each.type.values)}'
+                self.report(term.offset, "unknown-value", said)
+            else:
+                self.report(term.offset, "type-mismatch", f"{what} is of type {each.type}, not {_named(term)}")
+        self.reads.add(name)
+        self.constant = False
+        offset = self.syntax.offset(node)
+        return None if wrong else Call(record_of(name), offset, function, (Literal(ANY, offset, table), *terms))
 
     # --- what may still come ---
 

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from engine.facts.schema import ANY, FieldSpec, Vocabulary
+from engine.facts.schema import ANY, FieldSpec, Type, Vocabulary
 from engine.language.forms import FACT
 from engine.language.node import Node
-from engine.language.ruleset import DerivedFact, Expression
+from engine.language.ruleset import DerivedFact
 from engine.language.scope import Scope, case_names
 from engine.language.vocabulary import with_field
 from engine.language.written import expression_in
 from engine.problems import Place, Problems, did_you_mean
+
+
+class Unsettled(Protocol):
+    """What is still to be compiled in an order that has to be found: a derived fact, or a table.
+
+    `names` are those others read it by. `settle` gives its facts and the scope in which they can be read, or None with
+    problems; `stand_in` a scope in which it is of any type.
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def place(self) -> Place: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def settle(self, scope: Scope, problems: Problems) -> Settled | None: ...
+
+    def stand_in(self, scope: Scope) -> Scope: ...
+
+
+Settled = tuple[Scope, tuple[DerivedFact, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +53,25 @@ class Draft:
     @property
     def id(self) -> str:
         return f"{self.kind}.{self.name}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.id,)
+
+    def settle(self, scope: Scope, problems: Problems) -> Settled | None:
+        bound = replace(scope, names=case_names(scope.vocabulary)).bound(self.kind, self.kind)
+        expression = expression_in(self.node, bound, problems, f'the fact "{self.id}"')
+        if expression is None:
+            return None
+        fact = DerivedFact(self.kind, self.name, expression.type, expression, self.doc, self.place)
+        return self._in_scope(scope, expression.type), (fact,)
+
+    def stand_in(self, scope: Scope) -> Scope:
+        return self._in_scope(scope, ANY)
+
+    def _in_scope(self, scope: Scope, of: Type) -> Scope:
+        spec = FieldSpec(self.name, of, self.doc, computed=True)
+        return replace(scope, vocabulary=with_field(scope.vocabulary, self.kind, spec))
 
 
 def read_draft(name: str, place: Place, node: Node, vocabulary: Vocabulary, problems: Problems) -> Draft | None:
@@ -54,30 +98,27 @@ def read_draft(name: str, place: Place, node: Node, vocabulary: Vocabulary, prob
     return Draft(kind, field, node, doc, place)
 
 
-def resolve(drafts: Mapping[str, Draft], scope: Scope, problems: Problems) -> tuple[Vocabulary, tuple[DerivedFact, ...]]:
-    """All facts with their types, sorted by what they read, and the vocabulary that holds them.
+def resolve(drafts: Iterable[Unsettled], scope: Scope, problems: Problems) -> Settled:
+    """All facts with their types, sorted by what they read, and the scope that holds them and the tables.
 
     What cannot be resolved has a problem and is of any type in the vocabulary, so that rules reading it are still checked.
     """
     facts: list[DerivedFact] = []
-    waiting = dict(sorted(drafts.items()))
-    vocabulary = scope.vocabulary
+    waiting = {draft.id: draft for draft in sorted(drafts, key=lambda draft: draft.id)}
     progress = True
     while waiting and progress:
         progress = False
         for fact_id, draft in list(waiting.items()):
             attempt = Problems()
-            expression = _compile(draft, replace(scope, vocabulary=vocabulary), attempt)
-            if expression is None or attempt.errors:
+            settled = draft.settle(scope, attempt)
+            if settled is None or attempt.errors:
                 continue
             problems.extend(attempt)
-            facts.append(DerivedFact(draft.kind, draft.name, expression.type, expression, draft.doc, draft.place))
-            vocabulary = with_field(vocabulary, draft.kind, FieldSpec(draft.name, expression.type, draft.doc, computed=True))
+            scope, found = settled
+            facts.extend(found)
             del waiting[fact_id]
             progress = True
-    if waiting:
-        vocabulary = _stuck(waiting, replace(scope, vocabulary=vocabulary), problems)
-    return vocabulary, tuple(facts)
+    return (_stuck(waiting, scope, problems) if waiting else scope), tuple(facts)
 
 
 def reading_closure(facts: tuple[DerivedFact, ...]) -> Mapping[str, frozenset[str]]:
@@ -89,23 +130,21 @@ def reading_closure(facts: tuple[DerivedFact, ...]) -> Mapping[str, frozenset[st
     return closure
 
 
-def _compile(draft: Draft, scope: Scope, problems: Problems) -> Expression | None:
-    scope = replace(scope, names=case_names(scope.vocabulary)).bound(draft.kind, draft.kind)
-    return expression_in(draft.node, scope, problems, f'the fact "{draft.id}"')
-
-
-def _stuck(waiting: Mapping[str, Draft], scope: Scope, problems: Problems) -> Vocabulary:
+def _stuck(waiting: Mapping[str, Unsettled], scope: Scope, problems: Problems) -> Scope:
     """Says why these could not be resolved: a fault of their own, or a circle."""
-    vocabulary = scope.vocabulary
+    known = scope
     for draft in waiting.values():
-        vocabulary = with_field(vocabulary, draft.kind, FieldSpec(draft.name, ANY, draft.doc, computed=True))
+        known = draft.stand_in(known)
+    named = {name: draft.id for draft in waiting.values() for name in draft.names}
     reads: dict[str, list[str]] = {}
     for fact_id, draft in waiting.items():
         own = Problems()
-        expression = _compile(draft, replace(scope, vocabulary=vocabulary), own)
+        settled = draft.settle(known, own)
         problems.extend(own)
-        if expression is not None and not own.errors:
-            reads[fact_id] = sorted(expression.reads & waiting.keys())
+        if settled is not None and not own.errors:
+            read = {name for fact in settled[1] for name in fact.expression.reads}
+            read |= {name.partition(".")[0] for name in read}  # an output is read as `policy.refund_on`
+            reads[fact_id] = sorted({named[name] for name in read if name in named})
     reported: set[frozenset[str]] = set()
     for fact_id in sorted(reads):
         circle = _circle(fact_id, reads)
@@ -113,7 +152,7 @@ def _stuck(waiting: Mapping[str, Draft], scope: Scope, problems: Problems) -> Vo
             reported.add(frozenset(circle))
             chain = " reads ".join([*circle, circle[0]])
             problems.add(waiting[circle[0]].place, "circular-fact", f"facts read each other in a circle: {chain}")
-    return vocabulary
+    return known
 
 
 def _circle(start: str, reads: Mapping[str, list[str]]) -> list[str]:

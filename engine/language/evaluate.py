@@ -25,6 +25,7 @@ from engine.language.operations import (
 )
 from engine.language.ruleset import Env, Finding
 from engine.language.show import show
+from engine.language.tables.table import Decided
 from engine.language.terms import (
     LARGEST_LOOP,
     Arithmetic,
@@ -137,10 +138,21 @@ def _field(term: Field, env: Env, trail: Trail) -> Any:
                 trail.lacks(name)
             if not isinstance(value, Rec):
                 trail.saw(name, value)
+            if isinstance(of, Decided):
+                _told_by_table(of, value, name, trail)
         return value
     if of is None and isinstance(term.of, Root) and not term.of.payload:
         trail.lacks(f"{term.of.name}.{term.name}")
     return field_of(of, term.name)
+
+
+def _told_by_table(of: Decided, value: Any, name: str, trail: Trail) -> None:
+    """The rows an output comes from belong to it; what it lacks are facts if `lookup` was given them here."""
+    trail.values[name] = f"{show(value)} {of.origin()}".rstrip()
+    if isinstance(value, ABSENT):
+        trail.reason = trail.reason or of.reason()
+        if of.parent is None and len(trail.blame) > 1:
+            trail.blame.pop(name, None)
 
 
 def field_of(of: Any, name: str) -> Any:
@@ -245,7 +257,7 @@ def _call(term: Call, env: Env, trail: Trail) -> Any:
         value = term.function.over(*arguments)
     finally:
         trail.join(aside, blame=False)
-    if isinstance(value, ABSENT) or (isinstance(value, Items) and value.unsure):
+    if isinstance(value, (*ABSENT, Decided)) or (isinstance(value, Items) and value.unsure):
         trail.join(aside, blame=True)
     return value
 

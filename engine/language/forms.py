@@ -13,10 +13,11 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from engine.facts.outside import Action
-from engine.facts.schema import Type
+from engine.facts.schema import SETTINGS, Type
 from engine.language.durations import PATTERN as DURATION_PATTERN
 from engine.language.durations import WORKING_PATTERN
 from engine.language.ruleset import Mode, Severity
+from engine.language.tables.policies import HITS
 
 Shape = Mapping[str, Any]
 
@@ -255,9 +256,50 @@ CALENDAR = Form(
     also={"dependencies": {"subdivision": ["country"]}},
 )
 
+CELL: Shape = {"type": ["string", "number", "boolean", "array"], "items": {"type": ["string", "number", "boolean"]}}
+OUTPUT_TYPES = tuple(name for name in SETTINGS if name != "calendar")
+OUTPUTS: Shape = {**map_of({"type": ["string", "number", "boolean"]}), "minProperties": 1}
+
+TABLE = Form(
+    "table",
+    "A decision table: what holds for which inputs. It is a fact of the narrowest record its inputs read.",
+    {
+        "given": Key(
+            "The inputs: a name for each, and the expression that gives it",
+            {**map_of(EXPRESSION), "minProperties": 1},
+            required=True,
+            example="given: {channel: order.channel, value: rma.paid}",
+        ),
+        "hit": Key(
+            "Which of the matching rows count, as in DMN (unique unless said)",
+            one_of(*HITS),
+            example="hit: first",
+        ),
+        "rows": Key(
+            "Each with a cell for each input (any where it is left out), and what it gives",
+            list_of(
+                {
+                    "type": "object",
+                    "required": ["then"],
+                    "properties": {"then": OUTPUTS},
+                    "additionalProperties": CELL,
+                }
+            ),
+            example='rows:\n  - {channel: [MACYS, BLOOM], value: "> 100 USD", then: {refund_on: first_scan}}',
+        ),
+        "otherwise": Key("What it gives where no row matches", OUTPUTS, example="otherwise: {refund_on: receipt}"),
+        "outputs": Key(
+            "For each output the values it may have, the highest priority first, or its type",
+            {**map_of({"anyOf": [one_of(*OUTPUT_TYPES), {"type": "array", "minItems": 1}]}), "minProperties": 1},
+            example="outputs: {refund_on: [inspection, receipt, first_scan], refund_within: duration}",
+        ),
+        "doc": Key("What it decides, in one line", TEXT),
+    },
+)
+
 RULE_FILE = Form(
     "rule_file",
-    "Parameters, derived facts, rules and promises, of a pack or of one client.",
+    "Parameters, derived facts, tables, rules and promises, of a pack or of one client.",
     {
         "params": Key("What a client may set", map_of(refer("param"))),
         "facts": Key(
@@ -265,6 +307,7 @@ RULE_FILE = Form(
             map_of({"anyOf": [EXPRESSION, refer("fact")]}, {"pattern": "^[a-z_]\\w*\\.[^\\W\\d]\\w*$"}),
             example="facts:\n  rma.late: rma.refund_due < rma.requested_at",
         ),
+        "tables": Key("Decision tables by name", map_of(refer("table"), ID)),
         "rules": Key("Rules by id", map_of(refer("rule"), ID)),
         "promises": Key("Promises by id", map_of(refer("promise"), ID)),
         "precedence": Key(
@@ -393,7 +436,8 @@ VOCABULARY = Form(
 )
 
 FORMS = (
-    CALENDAR, RULE_FILE, RULE, CONDITIONS, FORBID, FORBID_UNITS, RAISE, PARAM, FACT, PROMISE, MAPPING, MAPPED_FIELD, MAPPED_LIST,
+    CALENDAR, RULE_FILE, RULE, CONDITIONS, FORBID, FORBID_UNITS, RAISE, PARAM, FACT, TABLE, PROMISE, MAPPING, MAPPED_FIELD,
+    MAPPED_LIST,
     CODES_FILE, VOCABULARY, RECORD, ITEM, FIELD, RELATION,
 )  # fmt: skip
 

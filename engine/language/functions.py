@@ -26,7 +26,7 @@ from engine.language.operations import (
 from engine.language.types import NONE, ORDERED, fits, join
 
 Gaps = Literal["seen", "passed", "unknown"]
-Special = Literal["", "pattern", "code", "zone", "zero", "calendar"]
+Special = Literal["", "pattern", "code", "table", "zone", "zero", "calendar"]
 
 
 class Mistyped(Exception):  # noqa: N818 - caught by the checker, which knows the place
@@ -44,8 +44,9 @@ class Function:
 
     `typed` gives the type of the result from those of the arguments, or raises `Mistyped`. `run` computes it from values. A
     gap among the arguments is `seen` by it, or `passed` on as the outcome, or makes a truth `unknown`. `special` marks an
-    argument that is settled when the expression is checked: the pattern of `matches`, the parameter of `mapped`, the calendar
-    and a duration that are written out; added at the end, the time zone of `date` and what the `sum` of nothing is.
+    argument that is settled when the expression is checked: the pattern of `matches`, the parameter of `mapped`, the table of
+    `lookup`, the calendar and a duration that are written out; added at the end, the time zone of `date` and what the `sum` of
+    nothing is.
     """
 
     name: str
@@ -395,6 +396,10 @@ def looked_up(codes: Mapping[str, str], value: Any) -> str | None:
     return codes.get(_text(value))
 
 
+def in_table(table: Any, *values: Any) -> Any:
+    return table.record(values)
+
+
 # --- the table ------------------------------------------------------------------------------------------------------
 
 _TEXT_TEST = _takes(TEXT, TEXT, gives=BOOLEAN)
@@ -549,6 +554,17 @@ FUNCTIONS: Mapping[str, Function] = {
             _takes(ANY, TEXT, gives=TEXT),
             looked_up,
             special="code",
+        ),
+        Function(
+            "lookup",
+            "lookup(table, input, ...)",
+            "What a table gives for these inputs, in the order of its `given`: lookup(policy, order.channel, 3).refund_on.",
+            1,
+            40,
+            _anything(ANY),
+            in_table,
+            gaps="seen",
+            special="table",
         ),
     )
 }

@@ -80,7 +80,7 @@ def _said(key: Key) -> Json:
 
 def _rules(known: Known) -> Json:
     plain = (forms.FORBID_UNITS, forms.RAISE, forms.CONDITIONS)
-    overridable = (forms.RULE, forms.PARAM, forms.FACT, forms.PROMISE)
+    overridable = (forms.RULE, forms.PARAM, forms.FACT, forms.TABLE, forms.PROMISE)
     return {
         **{form.name: _object(form) for form in plain},
         **{name: value for form in overridable for name, value in _overridable(form).items()},

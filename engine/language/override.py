@@ -18,7 +18,11 @@ from engine.problems import Place, Problems, did_you_mean
 
 _NULLS = ("null", "Null", "NULL", "~")
 _LEFT_OUT: Mapping[tuple[str, str], str] = MappingProxyType(
-    {("rules", "mode"): "live", ("rules", "undecided_after"): "24h"}  # what a key that is not there stands for
+    {
+        ("rules", "mode"): "live",
+        ("rules", "undecided_after"): "24h",
+        ("tables", "hit"): "unique",
+    }  # what a key that is not there stands for
 )
 
 

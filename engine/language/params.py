@@ -5,8 +5,10 @@ A parameter `permissions.partial_refund` is read as `params.permissions.partial_
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any
@@ -120,7 +122,7 @@ def read_setting(
             return calendar_named(node.text, node.place, calendars, problems, what)
         case "number" if isinstance(node.value, int | Decimal) and not isinstance(node.value, bool):
             return node.value
-        case "money" | "timestamp" if node.is_text:
+        case "money" | "timestamp" | "date" if node.is_text:
             return _spelled(node, wanted, problems, what)
         case "list" if node.kind == "list" and wanted.of is not None:
             read = [read_setting(element, wanted.of, problems, f"an element of {what}", calendars) for element in node.elements]
@@ -130,15 +132,29 @@ def read_setting(
     return None
 
 
-_EXAMPLES = {"money": ' like "12.50 EUR"', "timestamp": " like 2026-11-01T09:30:00Z", "calendar": ": its name"}
+_EXAMPLES = {
+    "money": ' like "12.50 EUR"',
+    "timestamp": " like 2026-11-01T09:30:00Z",
+    "date": " like 2026-11-01",
+    "calendar": ": its name",
+}
 
 
 def _spelled(node: Node, wanted: Type, problems: Problems, what: str) -> Any:
     try:
-        return timestamp(node.text) if wanted.name == "timestamp" else _money(node.text)
+        return _SPELLINGS[wanted.name](node.text)
     except ValueError as error:
         problems.add(node.place, "bad-value", f"{what}: {error}")
         return None
+
+
+def _date(text: str) -> date:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text, re.ASCII):
+        raise ValueError(f'"{text}" is not a date like 2026-11-01')
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is no day of the calendar') from None
 
 
 def _money(text: str) -> Money:
@@ -150,6 +166,9 @@ def _money(text: str) -> Money:
     if not exact.is_finite() or len(currency) != 3 or not (currency.isascii() and currency.isupper()):
         raise ValueError(f'"{text}" is not money like "12.50 EUR"')
     return Money(exact, currency)
+
+
+_SPELLINGS: Mapping[str, Callable[[str], Any]] = {"timestamp": timestamp, "date": _date, "money": _money}
 
 
 def _grouped(specs: Mapping[str, ParamSpec], values: Mapping[str, Any], vocabulary: Vocabulary) -> Params:

@@ -15,6 +15,7 @@ from engine.problems import Place
 
 if TYPE_CHECKING:
     from engine.language.mapping import RecordMapping
+    from engine.language.tables.table import Table
 
 Env = Mapping[str, Any]  # names an expression can see: `order`, `rma`, `params`, `answer`, plurals, ...
 Truth = bool | None  # None is unknown
@@ -206,6 +207,10 @@ class DerivedFact:
     place: Place
     origins: tuple[Place, ...] = ()
 
+    @property
+    def id(self) -> str:
+        return f"{self.kind}.{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class PromiseSpec:
@@ -230,11 +235,11 @@ class PromiseSpec:
 class RuleSet:
     """Everything of one client. `hash` is over the meaning of its files, `rules` are sorted by id, `facts` by dependency.
 
-    `reading` lists for each fact (`rma.status`, or a bare kind) the rules that read it, straight or through derived facts;
-    `readers` those that read it straight, found by value where they ask for one. `derived` are the derived facts by name.
-    `renames` are the new ids of rules by their earlier ones. `mappings` are those of each kind of event; `mapping_hash` is over
-    them and the words they write, "" where it is not known. Batches and days are in `time_zone`. `max_new_effects` is how many
-    effects an activation may send by itself.
+    `tables` are the decision tables by name; their outputs are among the `facts`. `reading` lists for each fact (`rma.status`,
+    or a bare kind) the rules that read it, straight or through derived facts; `readers` those that read it straight, found by
+    value where they ask for one. `derived` are the derived facts by name. `renames` are the new ids of rules by their earlier
+    ones. `mappings` are those of each kind of event; `mapping_hash` is over them and the words they write, "" where it is not
+    known. Batches and days are in `time_zone`. `max_new_effects` is how many effects an activation may send by itself.
     """
 
     client: str
@@ -253,6 +258,7 @@ class RuleSet:
     reading: Mapping[str, tuple[Rule, ...]] = field(default_factory=lambda: MappingProxyType({}))
     mappings: Mapping[str, tuple[RecordMapping, ...]] = field(default_factory=lambda: MappingProxyType({}))
     mapping_hash: str = ""
+    tables: Mapping[str, Table] = field(default_factory=lambda: MappingProxyType({}))
     time_zone: str = "UTC"
     max_new_effects: int = 20
     readers: Mapping[str, Readers] = field(init=False, repr=False, compare=False)

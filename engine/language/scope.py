@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING
 
 from engine.facts.calendars import Calendar
 from engine.facts.schema import Type, Vocabulary, list_of, record_of
+
+if TYPE_CHECKING:
+    from engine.language.tables.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,9 @@ class Scope:
     key for every parameter that can be mapped outwards, though its table may be empty. `guards` are paths known to exist,
     as text (`rma`, `order.returns`); see `engine.language.guards`. With `payload` every other
     name is a key of an untyped payload.
-    `time_zone` is the one days are counted in, `calendars` those that working time can be counted by.
+    `time_zone` is the one days are counted in, `calendars` those that working time can be counted by. `tables` are the decision
+    tables by name (None for one that cannot be compiled) and `table_kinds` the records they are facts of; where such a record has
+    a name, so has its table.
     """
 
     vocabulary: Vocabulary
@@ -31,10 +37,18 @@ class Scope:
     payload: bool = False
     time_zone: tzinfo = UTC
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    tables: Mapping[str, Table | None] = field(default_factory=dict)
+    table_kinds: Mapping[str, str] = field(default_factory=dict)
 
     def bound(self, name: str, kind: str) -> Scope:
         """The same with `name` bound to a record of `kind` that is there, as by `each`."""
         return replace(self, names={**self.names, name: record_of(kind)}, guards=self.guards | {name})
+
+    def holder_of(self, table: str) -> str | None:
+        """The name bound to the record a table is a fact of, if there is one."""
+        wanted = record_of(self.table_kinds[table])
+        held = [name for name, kind in self.names.items() if kind == wanted]
+        return wanted.kind if wanted.kind in held else held[-1] if held else None
 
     def guarded(self, guards: frozenset[str]) -> Scope:
         """The same where `guards` are known to exist too."""

@@ -12,7 +12,7 @@ from engine.language.override import Definition, is_override, settled
 from engine.language.source import read_source
 from engine.problems import Place, Problems
 
-_NAMED = {"params": "the parameter", "facts": "the fact", "rules": "the rule", "promises": "the promise"}
+_NAMED = {"params": "the parameter", "facts": "the fact", "tables": "the table", "rules": "the rule", "promises": "the promise"}
 
 
 @dataclass(slots=True)
@@ -21,6 +21,7 @@ class Sections:
 
     params: dict[str, Definition] = field(default_factory=dict)
     facts: dict[str, Definition] = field(default_factory=dict)
+    tables: dict[str, Definition] = field(default_factory=dict)
     rules: dict[str, Definition] = field(default_factory=dict)
     promises: dict[str, Definition] = field(default_factory=dict)
     precedence: tuple[str, ...] = ()

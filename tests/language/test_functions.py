@@ -21,6 +21,8 @@ from engine.facts.schema import (
     TEXT,
     TIMESTAMP,
     WORKING_DURATION,
+    FieldSpec,
+    Kind,
     Vocabulary,
     list_of,
 )
@@ -28,12 +30,19 @@ from engine.facts.values import UNKNOWN, Items, Money, Unreadable, WorkingDurati
 from engine.language.compile import compile_expression
 from engine.language.functions import FUNCTIONS
 from engine.language.scope import Scope
+from engine.language.tables.cells import Cell, Within
+from engine.language.tables.table import Input, Output, Row, Table
+from engine.language.written import constant
 from engine.problems import Place, Problems
 
 LONDON = ZoneInfo("Europe/London")
 UK = Calendar("uk", LONDON, (*(((540, 1050),),) * 5, (), ()), "GB", "ENG")
+FEES = Table(
+    "fees", "order", "first", (Input("n", constant("n", Place("t.yaml"), NUMBER, None)),), (Output("fee", NUMBER),),
+    (Row(1, (Cell((Within(0, 10, True),)),), (7,), Place("t.yaml")),), None, Place("t.yaml"), Place("t.yaml"),
+)  # fmt: skip
 SCOPE = Scope(
-    Vocabulary({}),
+    Vocabulary({"fees": Kind("fees", "", {"fee": FieldSpec("fee", NUMBER)})}),
     {
         "s": TEXT, "n": NUMBER, "m": MONEY, "t": TIMESTAMP, "p": BOOLEAN, "ns": list_of(NUMBER), "ms": list_of(MONEY),
         "ds": list_of(DURATION), "ps": list_of(BOOLEAN), "ss": list_of(TEXT), "x": ANY, "d": DURATION,
@@ -42,6 +51,7 @@ SCOPE = Scope(
     codes={"marketplace.refund.reason": {"wrong_size": "17"}},
     time_zone=LONDON,
     calendars={"uk": UK},
+    tables={"fees": FEES},
 )  # fmt: skip
 LATE = datetime(2026, 7, 1, 23, 30, tzinfo=UTC)
 EUR = Money.of(2, "EUR")
@@ -129,6 +139,9 @@ EXAMPLES: list[tuple[str, dict[str, Any], Any]] = [
     ('working_days_between(t, x, "uk")', {"t": FRIDAY, "x": datetime(3026, 1, 1, tzinfo=UTC)}, UNKNOWN),
     ("mapped(marketplace.refund.reason, s)", {"s": "wrong_size"}, "17"),
     ("mapped(marketplace.refund.reason, s)", {"s": "other"}, None),
+    ("lookup(fees, n).fee", {"n": 3}, 7),
+    ("lookup(fees, n).fee", {"n": 12}, None),
+    ("lookup(fees, n).fee", {"n": None}, UNKNOWN),
     ("lower(x.name)", {"x": {"name": 3}}, UNKNOWN),
 ]
 
