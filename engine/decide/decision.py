@@ -114,7 +114,11 @@ def _weigh(rule_set: RuleSet, view: View, standing: Sequence[Standing], memory: 
         if one.truth is True and one.ready:
             mine, wanting = propose(one)
             lacks.extend(wanting)
-            proposals.extend(p for p in (_freed(p, memory, unit_actions) for p in mine) if p is not None)
+            for proposal in mine:
+                lacks.extend(_unpriced(proposal))
+                free = _freed(proposal, memory, unit_actions)
+                if free is not None:
+                    proposals.append(free)
         lacks.extend(_undecided(one))
     live = resolve([p for p in proposals if not _shadow(p.standing)], [v for v in binding if not _shadow(v.standing)])
     shadow = resolve([p for p in proposals if _shadow(p.standing)], [v for v in binding if _shadow(v.standing)])
@@ -133,7 +137,15 @@ def _freed(proposal: Proposal, memory: Memory, unit_actions: frozenset[str]) -> 
     if not proposal.claims:
         return proposal
     left = free_claims(proposal.claims, memory, unit_actions)
+    gifts_too = proposal.use.action.endswith(".cancel")  # what was given away is cancelled with the rest, and never refunded
+    left = tuple(c for c in left if c.unit["costs_nothing"] is False or (gifts_too and c.unit["costs_nothing"] is True))
     return replace(proposal, claims=left) if left else None
+
+
+def _unpriced(proposal: Proposal) -> list[Lack]:
+    """Units of lines whose price is not known: nobody can say how much to refund."""
+    lines = {claim.unit["line"].item for claim in proposal.claims if claim.unit["costs_nothing"] is None}
+    return [Lack(proposal.standing, tuple(f"{line}.price" for line in sorted(lines)), (proposal.use.action,))] if lines else []
 
 
 def _undecided(standing: Standing) -> list[Lack]:

@@ -93,6 +93,9 @@ def blame(expressions: Iterable[Expression], env: Mapping[str, Any], otherwise: 
     return tuple(found) or (otherwise,)
 
 
+_OF_THE_LINES_PRICE = frozenset({"price", "due", "costs_nothing"})  # facts of a unit: not known where its line has no price
+
+
 def at_the_root(facts: Iterable[str], rule_set: RuleSet, view: View) -> tuple[str, ...]:
     """Where a derived fact is unknown, the facts for want of which it is: those somebody can supply."""
     found: dict[str, None] = {}
@@ -107,6 +110,8 @@ def at_the_root(facts: Iterable[str], rule_set: RuleSet, view: View) -> tuple[st
         kind, _, key = item.partition(":")
         derived, rec = rule_set.derived.get(f"{kind}.{name}"), view.index.get(kind, {}).get(key)
         beneath: tuple[str, ...] = ()
+        if kind == "unit" and name in _OF_THE_LINES_PRICE and rec is not None:
+            beneath = (f"{rec['line'].item}.price",)
         if derived is not None and rec is not None and rec.get(name) is not None:
             beneath = derived.expression.explain(view.bound(kind, rec)).blame
         if beneath:

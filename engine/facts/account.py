@@ -50,6 +50,11 @@ class Account:
     def price(self) -> Component | None:
         return self.components.get(PRICE)
 
+    @property
+    def empty(self) -> bool:
+        """Whether the line was given away: no component of it ever held money."""
+        return not any(component.whole for component in self.components.values())
+
     def take(self, amounts: Mapping[ComponentKey, Decimal]) -> None:
         """Money has left the line. More than there was leaves nothing, never less."""
         for key, amount in amounts.items():

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from engine.facts.account import ZERO, Account, amount_in, moved, with_proportional
 from engine.facts.assemble import OrderLine
@@ -22,11 +22,14 @@ VOID = frozenset({"cancelled", "refused"})
 
 @dataclass(slots=True)
 class Piece:
-    """What is known of one unit so far. `asked` is when the first RMA it is in was requested."""
+    """What is known of one unit so far. `asked` is when the first RMA it is in was requested, `otherwise` whether the customer
+    is to get something else for it than money (0 no, 1 not known, 2 yes).
+    """
 
     rec: Rec
     number: int
     asked: datetime | None
+    otherwise: int = 0
     claimed: EffectState | None = None  # an effect on it that someone else settled
     sent_at: datetime | None = None  # when we sent an effect on it that is not refused
     refunds: int = 0
@@ -134,6 +137,7 @@ def _line(rec: OrderLine, effects: Sequence[EffectState]) -> Line:
             unit,
             unit["number"],
             min((time_of(r["rma"]["requested_at"]) for r in unit["rma_units"]), default=None),
+            otherwise=min((_otherwise(r["resolution"]) for r in unit["rma_units"]), default=0),
             claimed=elsewhere.get(unit.key),
             sent_at=sent.get(unit.key),
         )
@@ -221,8 +225,9 @@ def _foreign(rec: Rec, account: Account) -> bool:
 
 def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
     """Open pieces in the order a refund of that time goes to them: first those somebody settled without our seeing the refund,
-    then those in an RMA, then the others, then those whose RMA was requested only later. Last come those we sent something for
-    when the refund was there already: it was looked up before sending, and found to be for another piece.
+    then those in an RMA, for money before those for something else, then the others, then those whose RMA was requested only
+    later. Last come those we sent something for when the refund was there already: it was looked up before sending, and found
+    to be for another piece.
     """
     when = time_of(at)
 
@@ -235,7 +240,11 @@ def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
             return 2
         return 1 if at is None or piece.asked == LAST or piece.asked <= when else 3
 
-    return sorted((p for p in pieces if not p.settled), key=lambda p: (rank(p), p.number))
+    return sorted((p for p in pieces if not p.settled), key=lambda p: (rank(p), p.otherwise, p.number))
+
+
+def _otherwise(resolution: Any) -> int:
+    return 1 if is_gap(resolution) else 0 if resolution == "refund" else 2
 
 
 def _refunded_first(pieces: Sequence[Piece]) -> list[Piece]:
@@ -282,6 +291,7 @@ def _price(line: Line, account: Account) -> None:
     for piece in line.pieces:
         unit, number = piece.rec, (piece.number,)
         unit["price"] = account.money(price.shares[piece.number - 1])
+        unit["costs_nothing"] = account.empty
         if unit["settled"]:
             unit["due"] = account.money(ZERO)
         else:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from engine.decide import outcomes
 from engine.facts.values import Unreadable
 from tests.journeys.base_pack import NOON, Journey, base_pack, base_with, eur, line, piece, refund, shipment
 
@@ -190,6 +191,38 @@ def test_a_veto_of_one_return_leaves_its_sibling_alone() -> None:
     case.rma(piece(verdict="rejected")).rma(piece("Q1", "BOOT", shipment_id="S9"), key="1002", shipments=(shipment("S9", "T9"),))
     case.scan("T1").scan("T9")
     assert case.refunds == [("L2#1", "50.00")]
+
+
+def test_a_veto_of_one_return_leaves_its_sibling_of_the_same_line_alone() -> None:
+    case = Journey().order(line(quantity=2, price="100.00"))
+    case.rma(piece(verdict="rejected")).rma(piece("Q1", shipment_id="S9"), key="1002", shipments=(shipment("S9", "T9"),))
+    case.scan("T1").scan("T9")
+    assert case.refunds == [("L1#2", "50.00")]
+    case.send()
+    case.hours(60)
+    assert case.refunds == []
+
+
+def test_a_veto_of_a_piece_binds_it_also_where_the_store_refunds_it_beside_its_sibling() -> None:
+    case = Journey().order(line(quantity=2, price="100.00")).rma(piece(verdict="rejected"), piece("P2"))
+    case.sale(refunds=(store_refund("100.00", quantity=2),))
+    assert case.refunds == [("L1#2", "50.00")]
+    assert "rejected_at_inspection" in case.open
+
+
+def test_a_return_cancelled_while_its_refund_is_on_its_way_is_neither_sent_again_nor_forgotten() -> None:
+    case = Journey().order(line(quantity=2, price="100.00")).rma().scan()
+    (effect,) = [e for e in case.decide().effects if e.action == "marketplace.refund"]
+    case.begin(effect)
+    case.memory = outcomes.unsure(case.memory, effect.key, "time-out")
+    case.see("rma", "1001", status="cancelled")
+    case.rma(piece("Q1", shipment_id="S9"), key="1002", shipments=(shipment("S9", "T9"),)).scan("T9")
+    assert case.refunds == [("L1#2", "50.00")]
+    case.show_refund(effect)
+    case.decide()
+    assert case.memory.effect(effect.key).status == "settled"
+    assert case.open["return_gone_after_refund"].owner == "customer service"
+    assert case.refunds == [("L1#2", "50.00")]
 
 
 def test_a_return_cancelled_before_its_refund_left_is_not_refunded() -> None:
@@ -430,3 +463,45 @@ def test_a_verdict_that_comes_in_time_saves_everybody_a_question() -> None:
     assert case.open == {}
     case.see("rma", "1001", units=(piece(verdict="rejected"),))
     assert case.open.keys() == {"rejected_at_inspection"}
+
+
+def test_a_gift_in_a_return_is_not_refunded_and_troubles_nobody() -> None:
+    gift = line("L2", "GIFT", price="0.00", commission=eur("0.00"))
+    case = Journey().order(line(), gift).rma(piece(), piece("P2", "GIFT", paid=eur("0.00"))).scan()
+    assert case.refunds == [("L1#1", "50.00")]
+    case.send()
+    case.see("rma", "1001", status="done")
+    case.hours(60)
+    assert case.refunds == []
+    assert case.open.keys() <= {"expected_return_missing"}
+
+
+def test_a_gift_is_cancelled_with_its_order() -> None:
+    unsent = {"debited_at": None, "shipped_at": None, "state": "waiting_debit"}
+    case = Journey().order(line(**unsent), line("L2", "GIFT", price="0.00", **unsent), state="waiting_debit", can_cancel=True)
+    case.sale(cancelled_at=NOON, fulfilled_at=None)
+    case.hours(0.5)
+    assert sorted(e.units for e in case.decision.effects if e.action == "marketplace.cancel") == [("L1#1",), ("L2#1",)]
+
+
+@pytest.mark.parametrize("told", ["return", "store"])
+def test_a_line_without_a_price_is_not_refunded_and_a_person_is_told_what_is_missing(told: str) -> None:
+    case = Journey().order(line() | {"price": None}).sale()
+    if told == "return":
+        case.rma().scan()
+    else:
+        case.sale(refunds=(store_refund(),))
+    case.hours(25)
+    assert case.refunds == []
+    assert case.open["undecided"].facts == ("order_line:A/L1.price",)
+
+
+def test_an_agents_refund_is_for_the_piece_that_came_back_for_money_not_for_the_exchange() -> None:
+    case = Journey().order(line(quantity=2, price="100.00"))
+    case.rma(piece(resolution="exchange")).rma(
+        piece("Q1", shipment_id="S9"), key="1002", shipments=(shipment("S9", "T9"),), requested_at=NOON - timedelta(hours=1)
+    )
+    case.refund_by_hand("L1", refund("X1", "50.00")).scan("T9")
+    case.hours(60)
+    assert case.refunds == []
+    assert "promise_broken" not in case.open

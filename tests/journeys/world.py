@@ -356,8 +356,7 @@ class World:
                 and self._scanned_before(rma_id, self.now - DEADLINE)
                 for rma_id, u in back
             )
-            otherwise = sum(u["resolution"] != "refund" for _, u in back)
-            if self.claims.paid(sku) < min(owed, ordered - otherwise):
+            if self.claims.paid(sku) < min(owed, ordered - (len(back) - owed)):  # any other claim may be to one of the pieces
                 self.story.unpaid.append(f"{sku} {when}")
 
     def _scanned_before(self, rma_id: str, when: datetime) -> bool:
@@ -492,7 +491,7 @@ class World:
         fate = self.random.random()
         self.story.sent += 1
         self.story.log.append(f"{self.now:%d %H:%M} sent {effect.key} {amount} by {effect.rule}")
-        if amount > line.left and not self.story.raced:
+        if (amount > line.left or amount <= 0) and not self.story.raced:
             self.story.too_much.append(f"{effect.key}: {amount} of {line.left}")
         if fate < self.temper.refuse or amount > line.left or self.order_state != "received":
             self._memory = refused(self._memory, effect.key, "balance_too_low", "not enough", self.now)
