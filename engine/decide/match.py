@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from engine.decide.memory import Answer, HoldClock, Memory, RuleItem
-from engine.decide.view import Answers, View, changed
+from engine.decide.view import Answers, Changes, View, changed
 from engine.facts.values import Money, Rec, is_gap
-from engine.language.readers import Readers
+from engine.language.readers import Wanting
 from engine.language.ruleset import Rule, RuleSet, Truth
 
 Matches = Mapping[str, Mapping[str, Truth]]  # rule id -> item -> True or None (unknown); what is false is left out
@@ -47,47 +46,50 @@ class Standing:
     after_unknown: bool = False
 
 
-def rules_to_look_at(rule_set: RuleSet, view: View, facts: Iterable[str], before: Matches) -> dict[str, Rule]:
+def rules_to_look_at(rule_set: RuleSet, view: View, changes: Changes, previous: Pass) -> dict[str, Rule]:
     """The rules whose outcome these changed facts may have changed, by id."""
     found: dict[str, Rule] = {}
-    for fact in facts:
-        readers = rule_set.readers.get(fact)
-        if readers is None:
-            continue
+    for fact, keys in changes.items():
+        readers = rule_set.readers[fact]
         for rule in readers.always:
             found[rule.id] = rule
-        if readers.wanting:
-            for rule in _wanting(readers, view, fact, before):
+        for wanting in readers.own:
+            was, now = previous.view.index.get(wanting.kind, {}), view.index.get(wanting.kind, {})
+            for rule in _asking(wanting, (index[key] for index in (was, now) for key in keys if key in index)):
                 found[rule.id] = rule
+        for wanting in readers.across:
+            for rule in _asking(wanting, view.index.get(wanting.kind, {}).values()):
+                found[rule.id] = rule
+            for rule_id in previous.matches:
+                if rule_id in wanting.rules:
+                    found[rule_id] = wanting.rules[rule_id]
     return found
 
 
-def _wanting(readers: Readers, view: View, fact: str, before: Matches) -> Iterator[Rule]:
-    """Those that ask for a value that is there now, or may be, and those that were not false so far."""
-    kind, _, name = fact.partition(".")
-    values = {rec.get(name) for rec in view.index.get(kind, {}).values()}
-    if any(is_gap(value) for value in values):
-        yield from readers.wanted_by.values()
-        return
-    for value in values:
-        yield from readers.wanting.get(str(value), ())
-    for rule_id in before:
-        if rule_id in readers.wanted_by:
-            yield readers.wanted_by[rule_id]
+def _asking(wanting: Wanting, recs: Iterable[Rec]) -> Iterator[Rule]:
+    """Those that ask for a value that one of these has, or may have."""
+    for rec in recs:
+        value = rec.get(wanting.field)
+        if is_gap(value):
+            yield from wanting.rules.values()
+            return
+        yield from wanting.by_value.get(str(value), ())
 
 
-def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None, changes: AbstractSet[str] | None = None) -> Matches:
+def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None, changes: Changes | None = None) -> Matches:
     """Evaluate what may have changed; the rest is taken from `previous`. The result is what evaluating all rules gives.
 
-    `changes` are the facts that changed since `previous`, where the caller has compared already.
+    `changes` is what changed since `previous`, where the caller has compared already.
     """
     if previous is None or previous.rule_set != rule_set.hash:
         again: Iterable[Rule] = rule_set.rules
         matches: dict[str, Mapping[str, Truth]] = {}
     else:
-        facts = set(changes) if changes is not None else changed(previous.view, view)
-        facts.update(f"answer.{rule}" for rule, _ in _differing(previous.given, given))
-        again = rules_to_look_at(rule_set, view, facts, previous.matches).values()
+        if changes is None:
+            changes = changed(previous.view, view)
+        if previous.given != given:
+            changes = {**changes, **{f"answer.{rule}": frozenset() for rule, _ in _differing(previous.given, given)}}
+        again = rules_to_look_at(rule_set, view, changes, previous).values()
         matches = dict(previous.matches)
     by_item = answers_by_item(given)
     scratch = dict(view.env)  # names bound for one rule do no harm to the next: none reads what it does not bind

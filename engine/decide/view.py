@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from engine.language.ruleset import Each, RuleSet
 from engine.language.tables.table import Decided, Table
 
 Index = dict[str, dict[str, Rec]]  # kind -> key -> record or item
+Changes = Mapping[str, AbstractSet[str]]  # a fact that changed -> the keys of the records or items it changed for
 
 
 class Answers(dict[str, str | None]):
@@ -85,19 +87,28 @@ def _index(facts: Facts) -> Index:
     return {kind: dict(sorted(recs.items())) for kind, recs in sorted(index.items())}
 
 
-def changed(before: View, after: View) -> set[str]:
+def changed(before: View, after: View) -> Changes:
     """The facts whose value differs, as `kind.field`, plus the bare kinds of which one came or went."""
-    found: set[str] = set()
+    found: dict[str, set[str]] = {}
     for kind in before.index.keys() | after.index.keys():
         old, new = before.index.get(kind, {}), after.index.get(kind, {})
         for key in old.keys() | new.keys():
             was, now = old.get(key), new.get(key)
-            if was is None or now is None:
-                found.add(kind)
-                found.update(f"{kind}.{name}" for name in (was or now or {}))
+            if was is None or now is None or _is_seen(was) is not _is_seen(now):
+                found.setdefault(kind, set()).add(key)
+                differing: Iterable[str] = (*(was or ()), *(now or ()))
             elif was is not now:
-                found.update(f"{kind}.{name}" for name in was.keys() | now.keys() if not _same(was.get(name), now.get(name)))
+                differing = [name for name in was.keys() | now.keys() if not _same(was.get(name), now.get(name))]
+            else:
+                continue
+            for name in differing:
+                found.setdefault(f"{kind}.{name}", set()).add(key)
     return found
+
+
+def _is_seen(rec: Rec) -> bool:
+    """Whether a record has come; rules are not evaluated for one that others only name."""
+    return rec.get("seen_at") is not None
 
 
 def _same(left: Any, right: Any) -> bool:

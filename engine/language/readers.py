@@ -13,40 +13,143 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from engine.facts.schema import Vocabulary
+
 if TYPE_CHECKING:
-    from engine.language.ruleset import Condition, Rule
+    from engine.language.ruleset import Condition, Each, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Wanting:
+    """Rules that are false for an item of `kind` where its `field` is known and not the text they are listed under."""
+
+    kind: str
+    field: str
+    rules: Mapping[str, Rule]  # all of them, by id
+    by_value: Mapping[str, tuple[Rule, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Readers:
-    """The rules that read one fact. `wanting` are those that are false for an item where the fact is known and another text."""
+    """The rules whose conditions read one fact.
+
+    `always` ask for no value. `own` read the fact of nothing but their own item, so that a change of it matters for that item
+    alone; for `across` it may matter for any item.
+    """
 
     always: tuple[Rule, ...]
-    wanting: Mapping[str, tuple[Rule, ...]]
-    wanted_by: Mapping[str, Rule]  # the rules in `wanting`, by id
+    own: tuple[Wanting, ...]
+    across: tuple[Wanting, ...]
 
 
-def readers_of(rules: Iterable[Rule]) -> Mapping[str, Readers]:
-    """By fact (`rma.status`, or a bare kind), over what each rule reads straight; derived facts are facts like others."""
-    always: dict[str, list[Rule]] = defaultdict(list)
-    wanting: dict[str, dict[str, list[Rule]]] = defaultdict(lambda: defaultdict(list))
-    for rule in rules:
-        wants = _wanted(rule)
-        for read in rule.reads:
-            if read not in wants:
-                always[read].append(rule)
-            for value in wants.get(read, ()):
-                wanting[read][value].append(rule)
-    return MappingProxyType(
-        {
-            read: Readers(
-                tuple(always.get(read, ())),
-                MappingProxyType({value: tuple(found) for value, found in sorted(wanting.get(read, {}).items())}),
-                MappingProxyType({rule.id: rule for found in wanting.get(read, {}).values() for rule in found}),
-            )
-            for read in sorted(always.keys() | wanting.keys())
-        }
-    )
+_NOBODY = Readers((), (), ())
+
+
+class ReadersOf(Mapping[str, Readers]):
+    """By fact (`rma.status`, `answer.<rule>`, or a bare kind), over what the conditions of rules read straight; derived facts are
+    facts like others. A fact nobody reads has no readers.
+    """
+
+    def __init__(self, rules: Iterable[Rule], vocabulary: Vocabulary) -> None:
+        found: dict[str, _Found] = defaultdict(_Found)
+        for rule in rules:
+            _file(rule, vocabulary, found)
+        self._found = {read: each.readers() for read, each in sorted(found.items())}
+
+    def __getitem__(self, fact: str) -> Readers:
+        return self._found.get(fact, _NOBODY)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+class _Found:
+    """The readers of one fact while they are gathered."""
+
+    def __init__(self) -> None:
+        self.always: list[Rule] = []
+        self.own: dict[str, list[tuple[Rule, frozenset[str]]]] = defaultdict(list)
+        self.across: dict[str, list[tuple[Rule, frozenset[str]]]] = defaultdict(list)
+
+    def readers(self) -> Readers:
+        return Readers(tuple(self.always), _wantings(self.own), _wantings(self.across))
+
+
+def _wantings(filed: Mapping[str, list[tuple[Rule, frozenset[str]]]]) -> tuple[Wanting, ...]:
+    found = []
+    for fact, asking in sorted(filed.items()):
+        by_value: dict[str, list[Rule]] = defaultdict(list)
+        for rule, values in asking:
+            for value in values:
+                by_value[value].append(rule)
+        kind, _, field = fact.partition(".")
+        sorted_out = MappingProxyType({value: tuple(rules) for value, rules in sorted(by_value.items())})
+        found.append(Wanting(kind, field, MappingProxyType({rule.id: rule for rule, _ in asking}), sorted_out))
+    return tuple(found)
+
+
+def _file(rule: Rule, vocabulary: Vocabulary, found: Mapping[str, _Found]) -> None:
+    """Put a rule under every fact its condition reads."""
+    reads = reads_of_each(rule.each, vocabulary)
+    reads.update(read for leaf in _leaves(rule.when) if leaf.expression is not None for read in leaf.expression.reads)
+    wants = _wanted(rule)
+    if not wants or rule.each is None:
+        for read in reads:
+            found[read].always.append(rule)
+        return
+    wanted, values = min(wants.items(), key=lambda want: (len(want[1]), want[0]))
+    kind = rule.each.item_kind or rule.each.kind
+    elsewhere = _fields_elsewhere(rule.when, rule.each.name, kind, vocabulary)
+    for read in reads:
+        of, _, field = read.partition(".")
+        if of != kind or (field in elsewhere if field else None in elsewhere):
+            found[read].across[wanted].append((rule, values))
+        elif field:
+            found[read].own[wanted].append((rule, values))
+        # an item that comes or goes changes all its fields, the wanted one too: its bare kind needs no place of its own
+
+
+def _leaves(condition: Condition) -> Iterator[Condition]:
+    if condition.expression is not None:
+        yield condition
+    for part in condition.parts:
+        yield from _leaves(part)
+
+
+def reads_of_each(each: Each | None, vocabulary: Vocabulary) -> set[str]:
+    """What decides for which items a rule is evaluated: the records, and each list on the way."""
+    if each is None:
+        return set()
+    reads, kind = {each.kind}, each.kind
+    for step in each.path:
+        reads.add(f"{kind}.{step}")
+        below = vocabulary[kind].fields[step].type.of
+        kind = kind if below is None else below.kind
+        reads.add(kind)
+    return reads
+
+
+def _fields_elsewhere(when: Condition, own: str, kind: str, vocabulary: Vocabulary) -> frozenset[str | None]:
+    """The fields a condition may read of other items of this kind than the one named `own`; None if it may list them all."""
+    nodes = [node for leaf in _leaves(when) for tree in [_parsed(leaf)] if tree is not None for node in ast.walk(tree)]
+    found: set[str | None] = set()
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id == own):
+            found.add(node.attr)
+        elif isinstance(node, ast.Name) and node.id != own and kind in (node.id, vocabulary.plurals.get(node.id)):
+            found.add(None)
+    return frozenset(found)
+
+
+def _parsed(leaf: Condition) -> ast.expr | None:
+    assert leaf.expression is not None
+    try:
+        return ast.parse(" ".join(leaf.expression.text.split()), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _wanted(rule: Rule) -> dict[str, frozenset[str]]:

@@ -18,6 +18,7 @@ from engine.language.durations import parse_duration
 from engine.language.forms import RULE
 from engine.language.limits import read_at_most
 from engine.language.node import Node
+from engine.language.readers import reads_of_each
 from engine.language.ruleset import Condition, Each, Expression, Mode, Rule, Template
 from engine.language.scope import Scope
 from engine.language.written import constant, expression_in, same_meaning
@@ -235,19 +236,6 @@ def _meaning(rule_id: str, each: Each | None, when: Condition, hold_for: Express
 def _reads(rule: Rule, vocabulary: Vocabulary) -> frozenset[str]:
     reads = {read for expression in expressions_of(rule) for read in expression.reads}
     return frozenset(reads | reads_of_each(rule.each, vocabulary))
-
-
-def reads_of_each(each: Each | None, vocabulary: Vocabulary) -> set[str]:
-    """What decides for which items a rule is evaluated: the records, and each list on the way."""
-    if each is None:
-        return set()
-    reads, kind = {each.kind}, each.kind
-    for step in each.path:
-        reads.add(f"{kind}.{step}")
-        below = vocabulary[kind].fields[step].type.of
-        kind = kind if below is None else below.kind
-        reads.add(kind)
-    return reads
 
 
 class _Texts:

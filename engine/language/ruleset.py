@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.facts.outside import Action
 from engine.facts.schema import Type, Vocabulary
-from engine.language.readers import Readers, readers_of
+from engine.language.readers import Readers, ReadersOf
 from engine.problems import Place
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ class RuleSet:
     _by_id: Mapping[str, Rule] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "readers", readers_of(self.rules))
+        object.__setattr__(self, "readers", ReadersOf(self.rules, self.vocabulary))
         object.__setattr__(self, "derived", MappingProxyType({f"{f.kind}.{f.name}": f for f in self.facts}))
         object.__setattr__(self, "renames", MappingProxyType({rule.was: rule.id for rule in self.rules if rule.was}))
         object.__setattr__(self, "_by_id", MappingProxyType({rule.id: rule for rule in self.rules}))

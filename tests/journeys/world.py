@@ -491,9 +491,11 @@ class World:
         fate = self.random.random()
         self.story.sent += 1
         self.story.log.append(f"{self.now:%d %H:%M} sent {effect.key} {amount} by {effect.rule}")
-        if (amount > line.left or amount <= 0) and not self.story.raced:
+        if amount > line.left and not self.story.raced:
             self.story.too_much.append(f"{effect.key}: {amount} of {line.left}")
-        if fate < self.temper.refuse or amount > line.left or self.order_state != "received":
+        if amount <= 0:
+            self._memory = refused(self._memory, effect.key, "invalid_amount", "nothing to refund", self.now)
+        elif fate < self.temper.refuse or amount > line.left or self.order_state != "received":
             self._memory = refused(self._memory, effect.key, "balance_too_low", "not enough", self.now)
         elif fate < self.temper.refuse + self.temper.times_out / 2:
             self._memory = unsure(self._memory, effect.key, "timed out")

@@ -49,6 +49,10 @@ from engine.run.service import Service
 from engine.store.sqlite import SqliteStore
 from tests.facts.words import WORDS
 
+EVERYTHING = frozenset(  # small rules read everything, so that what is spared is never missed
+    (*(f"{kind.name}.{name}" for kind in WORDS.kinds.values() for name in (*kind.fields, *kind.relations)), *WORDS.kinds)
+)
+
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HERE = Place("small.yaml")
 Json = dict[str, Any]
@@ -62,7 +66,7 @@ def expression(text: str, value: Callable[[Env], Any], type_: Type = BOOLEAN) ->
         return bool(found) if isinstance(found, tuple) else found
 
     return Expression(
-        text, HERE, type_, frozenset(), value,
+        text, HERE, type_, EVERYTHING, value,
         lambda env: holds(env) is True, lambda env: holds(env) is False,
         lambda env: Finding(holds(env), value(env), ("rma.status",) if holds(env) is None else ()),
     )  # fmt: skip
@@ -157,17 +161,15 @@ PLAIN = {kind: (PlainMapping(kind),) for kind in ("shop.order", "shop.seller", "
 
 
 def small_rules(*rules: Rule, **changes: Any) -> RuleSet:
-    facts = [f"{kind.name}.{name}" for kind in WORDS.kinds.values() for name in (*kind.fields, *kind.relations)]
-    everything = frozenset((*facts, *WORDS.kinds))
     plain = rules or (refund_rule(), hold_rule(), ask_rule(), slow_rule(), unhandled_rule())
-    chosen = [rule if rule.reads else replace(rule, reads=everything) for rule in plain]
+    chosen = [rule if rule.reads else replace(rule, reads=EVERYTHING) for rule in plain]
     whole: Json = {
         "client": "small", "hash": "h1", "vocabulary": WORDS,
         "precedence": ("permission", "verdict", "refund", "sync"), "rules": tuple(sorted(chosen, key=lambda r: r.id)),
         "facts": (), "params": {}, "actions": {"marketplace.refund": REFUND, "returns.comment": TELL}, "promises": (),
         "codes": {}, "cadence": {}, "since": None, "mode": "live", "mappings": PLAIN,
     }  # fmt: skip
-    reading = {fact: tuple(chosen) for fact in sorted(everything)}
+    reading = {fact: tuple(chosen) for fact in sorted(EVERYTHING)}
     return RuleSet(**(whole | {"reading": MappingProxyType(reading)} | changes))
 
 
