@@ -159,6 +159,10 @@ class Calendar:
 
     # --- days ---
 
+    def works_on(self, day: date) -> bool:
+        """Whether any work is done that day. Raises `OutOfYears`."""
+        return self._is_working(day.toordinal())
+
     def _after_days(self, start: datetime, count: int) -> datetime:
         clock = clock_at(start, self.zone)
         today = clock.toordinal()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from engine.facts.schema import Type
 
@@ -207,6 +207,17 @@ class Connector(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class SendsTogether(Protocol):
+    """A connector that can make one posting, file or call of a whole batch."""
+
+    async def perform_many(self, orders: Sequence[Order]) -> Sequence[Receipt]:
+        """All of them, with a receipt for each in their order. Raises as `perform` does, and then none has taken place
+        (`TryLater`, `Refused`) or all may have (`Unsure`).
+        """
+        ...
 
 
 def installed_connectors() -> dict[str, type[Connector]]:

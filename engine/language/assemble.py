@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 from engine.facts.calendars import Calendar
 from engine.facts.outside import Action, Codes
 from engine.facts.schema import Vocabulary
-from engine.language.calendars import read_calendars
-from engine.language.client import ClientConfig
+from engine.language.batches import Cadence, parse_batch
+from engine.language.calendars import BUILT_IN, calendar_named, read_calendars
+from engine.language.client import ClientConfig, node_at
 from engine.language.codes import mappable
 from engine.language.coherence import check_whole
 from engine.language.derived import Draft, read_draft, reading_closure, resolve
@@ -31,7 +32,7 @@ from engine.language.tables.check import check_tables
 from engine.language.tables.draft import TableDraft, read_table
 from engine.language.tables.reading import Settings
 from engine.language.unguarded import warn_unguarded
-from engine.problems import Problems
+from engine.problems import Place, Problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def assemble(given: Ingredients, problems: Problems, *, warn: bool = False) -> R
     check_whole(given.sections, rules, problems)
     if warn:
         warn_unguarded(rules, facts, ground, problems)
-    return _rule_set(given, params, calendars, scope, rules, facts, promises)
+    return _rule_set(given, params, calendars, scope, rules, facts, promises, problems)
 
 
 _Compiled = TypeVar("_Compiled", Rule, DerivedFact, PromiseSpec)
@@ -176,11 +177,12 @@ def _rule_set(
     rules: tuple[Rule, ...],
     facts: tuple[DerivedFact, ...],
     promises: tuple[PromiseSpec, ...],
+    problems: Problems,
 ) -> RuleSet:
     client = given.client or ClientConfig(client="base")
     kinds = {name: kind for name, kind in scope.vocabulary.kinds.items() if not name.startswith("params.")}
     tables = {name: table for name, table in sorted(scope.tables.items()) if table is not None}
-    cadence = {action: each.batch for action, each in sorted(client.cadence.items())}
+    cadence = _cadence(client, given.client_node, calendars, problems)
     by_event: dict[str, tuple[RecordMapping, ...]] = {}
     for mapping in sorted(given.mappings, key=lambda each: (each.event, each.kind)):
         by_event[mapping.event] = (*by_event.get(mapping.event, ()), mapping)
@@ -210,6 +212,22 @@ def _rule_set(
         time_zone=client.time_zone,
         max_new_effects=client.max_new_effects,
     )
+
+
+def _cadence(
+    client: ClientConfig, node: Node | None, calendars: Mapping[str, Calendar], problems: Problems
+) -> dict[str, Cadence]:
+    """When each action's effects leave, with the calendar of those that leave on working days."""
+    found: dict[str, Cadence] = {}
+    for action, each in sorted(client.cadence.items()):
+        times = parse_batch(each.batch)
+        place = Place("client.yaml") if node is None else node_at(node, ("cadence", action, "calendar")).place
+        if each.calendar and not times.working:
+            said = f'the calendar of {action} says which days are working days, but "{each.batch}" does not ask for them'
+            problems.add(place, "idle-calendar", said)
+        named = calendar_named(each.calendar or BUILT_IN, place, calendars, problems, f"the cadence of {action}")
+        found[action] = Cadence(times, each.not_later, named if times.working else None)
+    return found
 
 
 def _reading(rules: tuple[Rule, ...], facts: tuple[DerivedFact, ...]) -> Mapping[str, tuple[Rule, ...]]:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from engine.facts.codec import describe, timestamp
 from engine.facts.outside import ROLES, Role
+from engine.language.batches import BATCH_EXAMPLES, BATCH_PATTERN, parse_batch
 from engine.language.calendars import zone_named
+from engine.language.durations import PATTERN, parse_duration
 from engine.language.node import Node
 from engine.problems import Place, Problems, did_you_mean
 
-_BATCH = re.compile(r"daily ([01]\d|2[0-3]):[0-5]\d")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -35,9 +36,18 @@ def _zone(value: Any) -> Any:
 
 
 def _batch(value: Any) -> Any:
-    if isinstance(value, str) and not _BATCH.fullmatch(value):
-        raise ValueError(f'"{value}" is not a batch time like "daily 02:00"')
+    if isinstance(value, str):
+        parse_batch(value)
     return value
+
+
+def _duration(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError(f"a duration like 12h is wanted, not {describe(value)}")  # noqa: TRY004 - pydantic wants it
+    length = parse_duration(value)
+    if not length:
+        raise ValueError("what may wait no time at all needs no batch")
+    return length
 
 
 def _instant(value: Any) -> Any:
@@ -74,11 +84,15 @@ CONNECTOR_KEYS = MappingProxyType(
 
 
 class Cadence(Strict):
-    """When effects of an action go out, if not at once."""
+    """When effects of an action go out, if not at once. `calendar` says which days are meant by "working days"."""
 
     batch: Annotated[str, BeforeValidator(_batch)] = Field(
-        description="When they are sent, such as daily 02:00 in the client's time zone", pattern=f"^{_BATCH.pattern}$"
+        description="When they are sent, in the client's time zone", pattern=BATCH_PATTERN, examples=list(BATCH_EXAMPLES)
     )
+    not_later: Annotated[timedelta | None, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": PATTERN})] = (
+        Field(default=None, description="The longest one waits for its batch: after that it is sent by itself")
+    )
+    calendar: str = Field(default="", description="The calendar whose working days a batch of working days means")
 
 
 class ClientConfig(Strict):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.facts.outside import Action
 from engine.facts.schema import Type, Vocabulary
+from engine.language.batches import Cadence
 from engine.language.readers import Readers, ReadersOf
 from engine.problems import Place
 
@@ -252,7 +253,7 @@ class RuleSet:
     actions: Mapping[str, Action]
     promises: tuple[PromiseSpec, ...]
     codes: Mapping[str, Mapping[str, str]]
-    cadence: Mapping[str, str]
+    cadence: Mapping[str, Cadence]
     since: datetime | None
     mode: Literal["live", "shadow"]
     reading: Mapping[str, tuple[Rule, ...]] = field(default_factory=lambda: MappingProxyType({}))

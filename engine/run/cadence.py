@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from engine.facts.calendars import instant_of
+from cronsim import CronSim
+
+from engine.facts.calendars import Calendar
 from engine.facts.effects import EffectState
+from engine.language.batches import Cadence
 from engine.language.ruleset import RuleSet
 
 AT_ONCE = "sla"  # effects of this group wait for no batch
+ONE_MINUTE = timedelta(minutes=1)
 FIRST_LOOK = timedelta(minutes=1)  # after an unsure send
 
 
@@ -26,7 +30,7 @@ def due_at(effect: EffectState, rule_set: RuleSet, zone: ZoneInfo, opened_at: da
     leaves = max(effect.planned_at, effect.turn_at or effect.planned_at)
     cadence = rule_set.cadence.get(effect.action)
     if cadence is not None and effect.group != AT_ONCE:
-        leaves = next_batch(cadence, leaves, zone)
+        leaves = max(leaves, _with_its_batch(cadence, leaves, effect.planned_at, zone))
     return max(leaves, effect.not_before or leaves)
 
 
@@ -36,18 +40,21 @@ def held_back(effect: EffectState, rule_set: RuleSet, opened_at: datetime) -> bo
     return shadow or (rule_set.since is not None and opened_at < rule_set.since)
 
 
-def next_batch(cadence: str, after: datetime, zone: ZoneInfo) -> datetime:
-    """The first batch at or after an instant. `cadence` is like `daily 02:00`, in the client's time zone.
+def _with_its_batch(cadence: Cadence, after: datetime, planned_at: datetime, zone: ZoneInfo) -> datetime:
+    batch = next_batch(cadence, after, zone)
+    return batch if cadence.not_later is None else min(batch, planned_at + cadence.not_later)
+
+
+def next_batch(cadence: Cadence, after: datetime, zone: ZoneInfo) -> datetime:
+    """The first batch at or after an instant, in the client's time zone.
 
     A time the clock skips runs at the next valid minute; one it repeats runs once, the first time.
     """
-    word, _, text = cadence.partition(" ")
-    if word != "daily":
-        raise ValueError(f"{cadence!r} is not a cadence like 'daily 02:00'")
-    at = time.fromisoformat(text)
-    day = after.astimezone(zone).date() - timedelta(days=1)
-    while True:
-        batch = instant_of(datetime.combine(day, at), zone)
-        if batch >= after:
-            return batch
-        day += timedelta(days=1)
+    return min(_next(cron, cadence.calendar, after, zone) for cron in cadence.batch.crons)
+
+
+def _next(cron: str, calendar: Calendar | None, after: datetime, zone: ZoneInfo) -> datetime:
+    for batch in CronSim(cron, (after - ONE_MINUTE).astimezone(zone)):
+        if batch >= after and (calendar is None or calendar.works_on(batch.date())):
+            return batch.astimezone(UTC)
+    raise ValueError(f"{cron} has no time after {after:%Y-%m-%d}")

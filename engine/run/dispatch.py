@@ -19,7 +19,7 @@ from engine.decide.decision import Decision
 from engine.decide.memory import Memory
 from engine.facts.codec import dumps
 from engine.facts.effects import EffectState
-from engine.facts.outside import Connector, Event, Evidence, Order, Receipt, Refused, TryLater, Unsure
+from engine.facts.outside import Connector, Event, Evidence, Order, Receipt, Refused, SendsTogether, TryLater, Unsure
 from engine.run.budget import Budget
 from engine.run.clock import Clock
 from engine.run.fetching import Asking
@@ -32,6 +32,7 @@ from engine.run.worker import Worker
 from engine.store.base import EffectRow, Store
 
 AT_ONCE = 100
+LARGEST_BATCH = 10_000
 BLOCKED_WAIT = timedelta(minutes=1)
 UNITS = ("units",)
 
@@ -98,13 +99,24 @@ class Dispatch:
 
     def _due_rows(self) -> list[EffectRow]:
         """What is due, once every case of it is decided with the rule set that is active: with it, it may be due no more."""
-        rows = self._store.outbox.due(self._clock(), AT_ONCE)
+        rows = self._next_rows()
         if not self._worker.behind:
             return rows
         held = [row for row in rows if not self._worker.catch_up(row.case_id)]
         for row in held:
             self._put_off(row.case_id, row.entry.key)
-        return self._store.outbox.due(self._clock(), AT_ONCE)
+        return self._next_rows()
+
+    def _next_rows(self) -> list[EffectRow]:
+        """A few at a time, but a batch that leaves as one as a whole."""
+        rows = self._store.outbox.due(self._clock(), AT_ONCE)
+        if len(rows) < AT_ONCE or not any(self._leave_together(row.entry.action) for row in rows):
+            return rows
+        return self._store.outbox.due(self._clock(), LARGEST_BATCH)
+
+    def _leave_together(self, action: str) -> bool:
+        connector = self._connectors.get(action.partition(".")[0])
+        return action in self._worker.rule_set.cadence and isinstance(connector, SendsTogether)
 
     def _due(self, row: EffectRow) -> Due | None:
         effect = self._worker.effect(row.case_id, row.entry.key)
@@ -143,6 +155,7 @@ class Dispatch:
         asked_at = self._clock()
         evidence = await self._look_up(connector, dues)
         touched: set[str] = set()  # lines something was sent for since the look-up: the next pass looks at them anew
+        batch: list[tuple[Due, Evidence]] = []
         for due in dues:
             found = evidence.get(due.key)
             if due.effect.status == "unsure":
@@ -150,8 +163,12 @@ class Dispatch:
             elif found is None or (self._is_about_units(due.effect.action) and not _tells(found)):
                 self._wait_for_evidence(due)
             elif touched.isdisjoint(lines_of(due.effect)):
-                await self._send(connector, due, found)
+                if self._leave_together(due.effect.action):
+                    batch.append((due, found))
+                else:
+                    await self._send(connector, due, found)
                 touched |= lines_of(due.effect)
+        await self._send_together(connector, batch)
 
     async def _look_up(self, connector: Connector, dues: Sequence[Due]) -> Mapping[str, Evidence]:
         """What the outside says of them, taken in as facts before anything else is decided. Empty if it cannot say."""
@@ -179,14 +196,48 @@ class Dispatch:
             self._change(due, Step("later", due.key, detail="it could not be looked up", wait=wait, nothing_sent=True))
 
     async def _send(self, connector: Connector, due: Due, found: Evidence) -> None:
+        begun = self._begun(due, found)
+        if begun is not None:
+            await self._perform(connector, due, begun)
+
+    def _begun(self, due: Due, found: Evidence) -> Order | None:
+        """What is to be sent now, if it has not been done meanwhile and is still asked for."""
         self._patience.forget(due.key)
         if found.done is True:
             self._change(due, Step("settled_elsewhere", due.key, receipt=_kept(found.receipt)))
-            return
+            return None
         begun = self._begin(due)
-        if begun is None:
+        if begun is not None:
+            self._points("begun")
+        return begun
+
+    async def _send_together(self, connector: Connector, batch: Sequence[tuple[Due, Evidence]]) -> None:
+        """All of a batch as one. Where the whole is refused nothing took place, and one by one it shows which is at fault."""
+        begun = [(due, order) for due, found in batch if (order := self._begun(due, found)) is not None]
+        if not begun or not isinstance(connector, SendsTogether):
             return
-        self._points("begun")
+        now = self._clock()
+        try:
+            self._budget.spend(connector.name, "perform")
+            receipts = await connector.perform_many([order for _, order in begun])
+        except TryLater as no:
+            for due, order in begun:
+                self._try_later(due, order, no)
+        except Refused:
+            for due, order in begun:
+                await self._perform(connector, due, order)
+        except Exception as fault:
+            if not isinstance(fault, Unsure):
+                self._log.error("perform_failed", connector=connector.name, key=begun[0][0].key, **where(fault))
+            for due, _ in begun:
+                self._unsure(due, f"{type(fault).__name__}: {fault}", now)
+        else:
+            self._points("performed")
+            for (due, _), receipt in zip(begun, receipts, strict=True):
+                self._settle(connector, due, receipt)
+            self._points("settled")
+
+    async def _perform(self, connector: Connector, due: Due, begun: Order) -> None:
         now = self._clock()
         try:
             self._budget.spend(connector.name, "perform")
@@ -214,7 +265,7 @@ class Dispatch:
 
         def begin(decision: Decision) -> Memory:
             wanted = next((e for e in decision.effects if e.key == due.key), None)
-            if wanted is None or not _same(wanted, due.effect):
+            if wanted is None or not _same(wanted, due.effect) or (wanted.turn_at or decision.now) > decision.now:
                 return decision.memory
             memory = step.taken(decision.memory, decision.now)
             effect = memory.effect(due.key)

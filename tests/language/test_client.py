@@ -68,7 +68,7 @@ def test_an_instant_is_taken_as_it_is() -> None:
         ("client: a\nconnectors:\n  store: 3", "3:10: error wrong-shape: connectors.store must be a mapping, not the number 3"),
         (
             "client: a\ncadence:\n  finance.post: {batch: 2am}",
-            '3:25: error bad-value: cadence.finance.post.batch: "2am" is not a',
+            '3:25: error bad-value: cadence.finance.post.batch: "2am" does not name days',
         ),
         (
             "client: a\ncadence:\n  finance.post: {batch: daily 02:00, btch: 1}",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli.output import installed_actions
+from engine.language.batches import Cadence, parse_batch
 from engine.language.files import Files, read_files
 from engine.language.pack import check, client_directory, clients, files_of, load, load_client, project_root
 from engine.problems import ProblemsFound
@@ -23,7 +24,7 @@ def test_a_rule_set_carries_all_that_deciding_needs() -> None:
     assert [rule.id for rule in rule_set.rules] == ["refund_on_scan", "rejected"]
     assert rule_set.params["refund_on"] == "receipt"
     assert rule_set.params["margin"] == timedelta(hours=4)
-    assert rule_set.cadence == {"finance.post": "daily 02:00"}
+    assert rule_set.cadence == {"finance.post": Cadence(parse_batch("daily 02:00"))}
     assert sorted(rule_set.mappings) == ["portal.rma", "shop.order"]
     assert rule_set.vocabulary["rma"].fields["scanned_at"].computed
     assert not [kind for kind in rule_set.vocabulary.kinds if kind.startswith("params")]

@@ -14,12 +14,14 @@ from engine.decide.people import NotPossible
 from engine.facts.outside import Event, Feed, Hint, Page, Ref, Refused, TryLater, Unsure
 from engine.facts.record import Observation
 from engine.facts.values import Unreadable
+from engine.language.batches import Cadence, parse_batch
 from engine.language.mapping import SetAside
 from engine.run.deeds import Deed
 from tests.run.small import NOON, PLAIN, Client, PlainMapping, a_sale, an_order, an_rma, client, plain, refund_rule, small_rules
 
 HOUR = timedelta(hours=1)
 KEY = "refund:A-1#1"
+DAILY = Cadence(parse_batch("daily 02:00"))
 
 
 def hear(world: Client, *events: Event | Hint) -> None:
@@ -116,7 +118,7 @@ class TestModes:
         assert [r["order"] for r in world.shop.books.refunds] in ([], ["B"])
 
     def test_a_batch_leaves_at_its_time(self, tmp_path: Path) -> None:
-        world = client(tmp_path / "a.db", small_rules(cadence={"marketplace.refund": "daily 02:00"}))
+        world = client(tmp_path / "a.db", small_rules(cadence={"marketplace.refund": DAILY}))
         hear(world, an_order(), a_sale(), an_rma())
         assert world.shop.books.refunds == []
         on(world, hours=13)
@@ -126,7 +128,7 @@ class TestModes:
 
     def test_group_sla_waits_for_no_batch(self, tmp_path: Path) -> None:
         rules = small_rules(
-            refund_rule(group="sla"), precedence=("permission", "verdict", "sla"), cadence={"marketplace.refund": "daily 02:00"}
+            refund_rule(group="sla"), precedence=("permission", "verdict", "sla"), cadence={"marketplace.refund": DAILY}
         )
         world = client(tmp_path / "a.db", rules)
         hear(world, an_order(), a_sale(), an_rma())

@@ -6,6 +6,29 @@ from engine.problems.declared import Code
 
 CODES = (
     Code(
+        "idle-calendar",
+        "error",
+        "A calendar for a batch that asks for none",
+        "A cadence names a calendar to say what its working days are. A batch of other days never looks at it, so holidays would not "
+        "be left out though it looks as if they were.",
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        calendars:
+          uk: {country: GB}
+        cadence:
+          finance.post: {batch: "daily 18:00", calendar: uk}
+        """,
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        calendars:
+          uk: {country: GB}
+        cadence:
+          finance.post: {batch: "working days 18:00", calendar: uk}
+        """,
+    ),
+    Code(
         "unknown-client",
         "error",
         "No such client",
