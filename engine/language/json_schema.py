@@ -14,9 +14,12 @@ from engine.facts.schema import SETTINGS, FieldSpec, Kind, Vocabulary
 from engine.language import forms
 from engine.language.client import CONNECTOR_KEYS, Cadence, ClientConfig
 from engine.language.codes import mappable
-from engine.language.forms import EXPRESSION, TEXT, Form, Key, Shape, list_of, map_of, one_of, refer, written
+from engine.language.forms import EXPRESSION, TEXT, Form, Shape, list_of, map_of, one_of, refer, written
 from engine.language.known import Known
 from engine.language.params import ParamSpec
+from engine.language.scenario_forms import SCENARIO_FILE
+from engine.language.scenario_schema import scenario_definitions
+from engine.language.shown import described, form_schema, said_of
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 Json = dict[str, Any]
@@ -25,12 +28,13 @@ _UNITS = ("units",)
 
 
 def schemas(known: Known) -> dict[str, Json]:
-    """A schema for each kind of file: `rules`, `client`, `mapping`, `facts`, `codes`."""
+    """A schema for each kind of file: `rules`, `client`, `scenario`, `mapping`, `facts`, `codes`."""
     return {
         "rules": _schema(forms.RULE_FILE, _rules(known)),
         "client": _client(known),
         "mapping": _mapping(known),
         "facts": _schema(forms.VOCABULARY, _facts(known)),
+        "scenario": _scenario(known),
         "codes": _schema(forms.CODES_FILE, {"codes": _codes(known), "connector": one_of(*known.sources)}),
     }
 
@@ -50,39 +54,16 @@ def kind_of(name: str) -> str | None:
 
 
 def _schema(form: Form, definitions: Mapping[str, Any]) -> Json:
-    whole = _object(form)
+    whole = form_schema(form)
     kind = ["object", "null"] if not form.required else "object"  # an empty file says nothing
     return {"$schema": DRAFT, "title": form.doc, **whole, "type": kind, "definitions": dict(definitions)}
-
-
-def _object(form: Form) -> Json:
-    required = {"required": list(form.required)} if form.required else {}
-    properties = {name: _key(key) for name, key in form.keys.items()}
-    return {
-        "type": "object",
-        "description": form.doc,
-        "properties": properties,
-        **required,
-        "additionalProperties": False,
-        **form.also,
-    }
-
-
-def _key(key: Key) -> Json:
-    return {**key.shape, **_said(key)}
-
-
-def _said(key: Key) -> Json:
-    """What an editor shows of a key."""
-    shown = {"markdownDescription": f"{key.doc}\n\n```yaml\n{key.example}\n```"} if key.example else {}
-    return {"description": key.doc, **shown}
 
 
 def _rules(known: Known) -> Json:
     plain = (forms.FORBID_UNITS, forms.RAISE, forms.CONDITIONS)
     overridable = (forms.RULE, forms.PARAM, forms.FACT, forms.TABLE, forms.PROMISE)
     return {
-        **{form.name: _object(form) for form in plain},
+        **{form.name: form_schema(form) for form in plain},
         **{name: value for form in overridable for name, value in _overridable(form).items()},
         "condition": {"anyOf": [EXPRESSION, refer("conditions")]},
         "group": one_of(*known.groups) if known.groups else TEXT,
@@ -97,13 +78,13 @@ def _rules(known: Known) -> Json:
 
 def _overridable(form: Form) -> Json:
     """A definition, or with `override: true` some of its keys, of which `null` takes one away."""
-    whole = _object(form)
-    whole["properties"][forms.OVERRIDE] = _key(forms.OVERRIDING)
-    changes = {name: {"anyOf": [key.shape, {"type": "null"}], **_said(key)} for name, key in form.keys.items()}
+    whole = form_schema(form)
+    whole["properties"][forms.OVERRIDE] = described(forms.OVERRIDING)
+    changes = {name: {"anyOf": [key.shape, {"type": "null"}], **said_of(key)} for name, key in form.keys.items()}
     over = {
         "type": "object",
         "description": form.doc,
-        "properties": {**changes, forms.OVERRIDE: _key(forms.OVERRIDING)},
+        "properties": {**changes, forms.OVERRIDE: described(forms.OVERRIDING)},
         "additionalProperties": False,
         "minProperties": 2,
     }
@@ -151,7 +132,7 @@ def _type(named: Shape) -> Json:
 
 def _action(name: str, action: Action) -> Json:
     form = forms.form_of(name, action)
-    return {**_object(form), "type": "object" if form.required else ["object", "null"]}
+    return {**form_schema(form), "type": "object" if form.required else ["object", "null"]}
 
 
 def _forbidden(actions: Mapping[str, Action]) -> Json:
@@ -167,7 +148,7 @@ def _forbidden(actions: Mapping[str, Action]) -> Json:
 def _consequence(actions: Mapping[str, Action]) -> Json:
     """Which key is present says what it is."""
     asked = {name: {**refer(f"action {name}"), "description": action.doc} for name, action in sorted(actions.items())}
-    veto = {name: _key(key) for name, key in forms.FORBID.keys.items()}
+    veto = {name: described(key) for name, key in forms.FORBID.keys.items()}
     raising = {**refer(forms.RAISE.name), "description": forms.RAISE.doc}
     return {
         "type": "object",
@@ -221,7 +202,7 @@ def _client(known: Known) -> Json:
         "required": ["secret"],
         "additionalProperties": False,
     }
-    definitions[forms.CALENDAR.name] = _object(forms.CALENDAR)
+    definitions[forms.CALENDAR.name] = form_schema(forms.CALENDAR)
     definitions |= {f"settings {use}": schema for use, schema in settings.items()} | {"secret": secret}
     return {"$schema": DRAFT, **made, "definitions": definitions}
 
@@ -287,6 +268,13 @@ def _default(spec: ParamSpec) -> str:
     return "must be set" if spec.required else f"{show(spec.default)} unless set"
 
 
+def _scenario(known: Known) -> Json:
+    client = _client(known)
+    assumed = {f"client {name}": shape for name, shape in client["properties"].items()}
+    definitions = {**client["definitions"], **assumed, "params": client["properties"]["params"], **scenario_definitions(known)}
+    return _schema(SCENARIO_FILE, definitions)
+
+
 def _mapping(known: Known) -> Json:
     kinds = known.vocabulary.kinds.values()
     records = [kind for kind in kinds if kind.plural and any(not spec.computed for spec in kind.fields.values())]
@@ -319,10 +307,10 @@ def _fields(kind: Kind, vocabulary: Vocabulary) -> Json:
 def _field(spec: FieldSpec, vocabulary: Vocabulary) -> Json:
     element = spec.type.of
     if element is not None and element.kind in vocabulary:
-        listed = _object(forms.MAPPED_LIST)
+        listed = form_schema(forms.MAPPED_LIST)
         listed["properties"]["fields"] |= refer(f"fields {element.kind}")
         return listed
-    mapped = _object(forms.MAPPED_FIELD)
+    mapped = form_schema(forms.MAPPED_FIELD)
     ours = element or spec.type
     if ours.name in ("enum", "boolean", "text"):
         mapped["properties"]["values"] |= map_of(written(ours))
@@ -339,6 +327,6 @@ def _field(spec: FieldSpec, vocabulary: Vocabulary) -> Json:
 def _facts(known: Known) -> Json:
     named = {"anyOf": [one_of(*known.vocabulary.kinds, *(name for name in SETTINGS)), _NAME]}
     return {
-        **{form.name: _object(form) for form in (forms.RECORD, forms.ITEM, forms.FIELD, forms.RELATION)},
+        **{form.name: form_schema(form) for form in (forms.RECORD, forms.ITEM, forms.FIELD, forms.RELATION)},
         "type": _type(named),
     }

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.language.node import Node
+from engine.language.scenario_forms import ANSWERED, GIVEN, HAPPENING
 from engine.problems import Place, Problems, did_you_mean
 from engine.simulate.given import Reader, RecordChange, record_kinds
 from engine.simulate.matches import MatchReader
@@ -22,8 +23,8 @@ DEEDS: Mapping[str, Deed] = {
     "retry": "retried",
 }
 EVERYTHING = "everything"
-_WORDS = (*DEEDS, "answer", "resolve", "correct", "payload")
-_GIVEN_WORDS = ("file", "payload")
+_WORDS = tuple(HAPPENING.keys)
+_GIVEN_WORDS = tuple(GIVEN.keys)
 
 
 class HappeningReader:
@@ -163,7 +164,7 @@ class HappeningReader:
             return
         said, item, by = node, "", "Kim"
         if node.kind == "map":
-            if not node.expect_keys(self.problems, f"the answer to {rule_id}", ("answer",), ("for", "by")):
+            if not node.expect_form(self.problems, f"the answer to {rule_id}", ANSWERED):
                 return
             said = node.get("answer") or node
             texts = {k: n.expect_text(self.problems, f'"{k}"') or "" for k, _, n in node.items() if k != "answer"}

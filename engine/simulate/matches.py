@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 from engine.decide.attention import BUILT_IN
-from engine.facts.schema import MONEY, NUMBER, TEXT, Type
+from engine.facts.schema import MONEY, Type
 from engine.language.node import Node
 from engine.language.ruleset import RuleSet, Severity
+from engine.language.scenario_forms import EFFECT, EXPECTED, EXPECTED_EXCEPTION, EXPECTED_VETO, MADE_UP
 from engine.problems import Place, Problems, did_you_mean
 from engine.simulate.given import Reader
 from engine.simulate.scenario import (
@@ -23,12 +24,9 @@ from engine.simulate.scenario import (
 )
 
 NOTHING = "nothing"
-_WORDS = ("forbid", "raise", "closed", "not", "effect", "fact", "exact", NOTHING)
-_ABOUT_EFFECTS = ("rule", "for")
-_MADE_UP: dict[str, Type] = {  # what a refund or cancellation says besides what its rule gave
-    "amount": MONEY, "shipping_amount": MONEY, "quantity": NUMBER, "line": TEXT, "reason": TEXT,
-}  # fmt: skip
-_EXCEPTION = ("owner", "severity", "title", "about", "for", "answers", "facts", "state")
+_WORDS = tuple(EXPECTED.keys)
+_ABOUT_EFFECTS = tuple(EFFECT.keys)
+_MADE_UP: Mapping[str, Type] = {name: param.type for name, param in MADE_UP.items()}
 _STATUSES: tuple[Status, ...] = get_args(Status)
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
@@ -142,7 +140,7 @@ class MatchReader:
         spec = self.rule_set.actions[action]
         known = {name: param.type for name, param in spec.params.items()}
         if spec.subject == ("units",):
-            known = _MADE_UP | known
+            known = {**_MADE_UP, **known}
         if name not in known:
             names = [*known, *_ABOUT_EFFECTS, *(("taxes",) if spec.subject == ("units",) else ())]
             self.problems.add(place, "unknown-parameter", f"{action} has no parameter {name}{did_you_mean(name, names)}")
@@ -187,7 +185,7 @@ class MatchReader:
     def _exception(self, rule: str, place: Place, node: Node | None) -> Iterable[ExceptionMatch]:
         if node is None:
             return (ExceptionMatch(rule, place),)
-        if not node.expect_keys(self.problems, f"the exception of {rule}", (), _EXCEPTION):
+        if not node.expect_form(self.problems, f"the exception of {rule}", EXPECTED_EXCEPTION):
             return ()
         texts = {k: n.expect_text(self.problems, f'"{k}"') for k, _, n in node.items() if k not in {"answers", "facts"}}
         severity, state = node.get("severity"), node.get("state")
@@ -217,7 +215,7 @@ class MatchReader:
             return (VetoMatch(action, place),)
         if node.kind != "map":
             return (VetoMatch(action, place, self.texts(node, "units")),)
-        if not node.expect_keys(self.problems, f"a veto on {action}", (), ("units", "by", "because")):
+        if not node.expect_form(self.problems, f"a veto on {action}", EXPECTED_VETO):
             return ()
         units, by, because = node.get("units"), node.get("by"), node.get("because")
         found = VetoMatch(

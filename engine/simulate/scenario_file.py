@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from engine.language.files import Files
 from engine.language.node import Entry, Node
 from engine.language.ruleset import RuleSet
+from engine.language.scenario_forms import ASSUMED, SCENARIO, SCENARIO_FILE
 from engine.language.sections import read_file
 from engine.language.source import read_source
 from engine.problems import Place, Problems
@@ -21,10 +22,6 @@ from engine.simulate.scenario import Expected, Happening, Scenario, Step
 
 SUFFIX = ".test.yaml"
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)  # a Monday morning, where a scenario names no start of its own
-_FILE_KEYS = ("doc", "start", "params", "client", "samples", "scenarios")
-_KEYS = ("doc", "start", "params", "client", "given", "when", "then", "never", "until", "exact")
-_SETTINGS = ("params", "codes", "cadence", "time_zone", "calendars", "since", "mode")
-_CLIENT_KEYS = tuple(name for name in _SETTINGS if name != "params")
 
 
 @dataclass(slots=True)
@@ -44,7 +41,7 @@ class ScenarioFiles:
         if tree.is_null:
             problems.add(tree.place, "nothing-expected", "this file tries nothing: write scenarios: or samples:")
             return
-        if not tree.expect_keys(problems, "a scenario file", (), _FILE_KEYS):
+        if not tree.expect_form(problems, "a scenario file", SCENARIO_FILE):
             return
         samples = tree.get("samples")
         if samples is not None and samples.expect_map(problems, '"samples"'):
@@ -128,7 +125,7 @@ class _Reading:
     def scenario(self) -> Scenario | None:
         node, problems = self.node, self.problems
         before = len(problems)
-        node.expect_keys(problems, f'the scenario "{self.entry.key}"', (), _KEYS)
+        node.expect_form(problems, f'the scenario "{self.entry.key}"', SCENARIO)
         if node.kind != "map":
             return None
         self.start = self._start()
@@ -212,7 +209,7 @@ class _Reading:
         for holder in (self.tree, self.node):
             params, client = holder.get("params"), holder.get("client")
             if client is not None:
-                client.expect_keys(self.problems, '"client"', (), _CLIENT_KEYS)
+                client.expect_form(self.problems, '"client"', ASSUMED)
                 found = client if found is None else found.overlaid(client)
             if params is not None:
                 wrapped = Node("map", params.place, entries=(Entry("params", params.place, params),))
