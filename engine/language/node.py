@@ -152,7 +152,7 @@ class Node:
         return self.expect_keys(problems, what, required, form.keys)
 
     def expect_keys(self, problems: Problems, what: str, required: Iterable[str] = (), optional: Iterable[str] = ()) -> bool:
-        """True for a map with all required and no other than these keys; else located problems."""
+        """The same for keys that the author chose elsewhere, such as a table's inputs; those of the language are in a form."""
         if not self.expect_map(problems, what):
             return False
         needed = tuple(required)

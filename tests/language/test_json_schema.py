@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -23,6 +25,7 @@ from engine.language.json_schema import kind_of, schemas
 from engine.language.known import known_in
 from engine.language.node import Entry, Node
 from engine.language.pack import check
+from engine.language.scenario_forms import SCENARIO_FORMS
 from engine.language.source import read_source
 from engine.problems import Place, Problems
 from tests.language.small_world import ACTIONS, SMALL, project
@@ -138,8 +141,13 @@ def test_what_the_checker_says_of_keys_an_editor_says_too(case: str, tmp_path: P
 
 def test_every_key_the_checker_knows_is_in_a_schema_with_its_one_line_of_doc() -> None:
     shown = [each["properties"] for each in objects(dict_of_schemas())]
-    for form in forms.FORMS:
-        keys = {*form.keys} if form is not forms.FORBID else {*form.keys, "raise", *installed_actions()}
+    beside_actions = {"forbid": {"raise"}, "matched": set[str](), "expected": set[str]()}
+    for form in (*forms.FORMS, *SCENARIO_FORMS):
+        keys = {*form.keys}
+        if form.name in beside_actions:
+            keys |= {*installed_actions(), *beside_actions[form.name]}
+        if form.name == "effect":  # beside the parameters of each action
+            keys |= {*installed_actions()["returns.comment"].params}
         found = [each for each in shown if {*each} - {forms.OVERRIDE} == keys]
         assert found, f"no schema has the keys of {form.name}"
         assert form.doc
@@ -148,6 +156,21 @@ def test_every_key_the_checker_knows_is_in_a_schema_with_its_one_line_of_doc() -
             assert key.doc
             assert not key.doc.endswith(".")
             assert "\n" not in key.doc
+
+
+def test_every_definition_a_schema_refers_to_is_there() -> None:
+    for kind, schema in dict_of_schemas().items():
+        for name in re.findall(r'"#/definitions/([^"]+)"', json.dumps(schema)):
+            assert name in schema["definitions"], f"{kind}: {name}"
+
+
+def test_no_reader_lists_the_keys_of_the_language_in_place() -> None:
+    """Keys an author chose, such as the inputs of a table, are the only ones read without a form."""
+    for path in sorted((MAIN / "engine").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "expect_keys":
+                literal = [each for each in ast.walk(call) if isinstance(each, ast.List | ast.Tuple) and len(each.elts) > 1]
+                assert not literal, f"{path}:{call.lineno}: make it a Form"
 
 
 def dict_of_schemas() -> dict[str, Any]:
