@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,16 @@ from pathlib import Path
 import uvicorn
 from rich.text import Text
 
-from engine.cli.output import console, misused
+from engine.cli.output import console, log_to_stderr, misused
+from engine.cli.screen import show
 from engine.language.pack import project_root
 from engine.run.boot import open_client
 from engine.run.clock import SystemClock
+from engine.run.start import CannotStart
 from engine.run.webhooks import webhook_app
 from engine.store.base import NewerStore, StoreInUse
+
+SHOWN = ("activated", "rules_not_taken", "rules_wait")  # in the log; on a terminal the screen says it better
 
 
 class _Server(uvicorn.Server):
@@ -30,11 +35,10 @@ class _Server(uvicorn.Server):
 async def serve(root: Path | None, client: str, database: Path, host: str, port: int) -> None:
     """Runs until SIGINT or SIGTERM; a step that has begun is finished."""
     try:
-        service = open_client(project_root(root), client, database, SystemClock())
-    except FileNotFoundError as fault:
+        served = open_client(project_root(root), client, database, SystemClock())
+    except (FileNotFoundError, StoreInUse, NewerStore, CannotStart, ValueError) as fault:
         misused(f"instep run: {fault}")
-    except (StoreInUse, NewerStore) as fault:
-        misused(f"instep run: {fault}")
+    service = served.service
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -45,14 +49,19 @@ async def serve(root: Path | None, client: str, database: Path, host: str, port:
     server = _Server(config)
     console.print(Text(f"{client} runs on {database} with rule set {service.rule_set.hash[:12]}, mode {service.rule_set.mode}."))
     console.print(Text(f"Webhooks: http://{host}:{port}/webhooks/CONNECTOR  status: http://{host}:{port}/healthz", style="dim"))
+    if console.is_terminal and sys.stderr.isatty():
+        log_to_stderr(shown=SHOWN)
     serving = asyncio.create_task(server.serve())
     running = asyncio.create_task(service.run(stop))
+    reloading = asyncio.create_task(served.reload.run(stop))
+    showing = asyncio.create_task(show(console, service.status, stop))
+    every = {serving, running, reloading, showing}
     try:
-        done, _ = await asyncio.wait({serving, running}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
         stop.set()
         server.should_exit = True
-        await asyncio.gather(serving, running, return_exceptions=True)
+        await asyncio.gather(*every, return_exceptions=True)
         await service.close()

@@ -6,6 +6,7 @@ it, and each folder it does have (`rules/base`, `mappings/mirakl`, `rules/client
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,16 @@ class Files:
     def __contains__(self, name: str) -> bool:
         return name in self.contents or name in self.unreadable
 
+    def digest(self, client: str) -> str:
+        """Changes with every byte one client's rule set may be made from, comments too."""
+        found = hashlib.sha256()
+        for name in self.names:
+            if (not name.startswith(f"{CLIENTS}/") or name.startswith(f"{CLIENTS}/{client}/")) and ".test." not in name:
+                content = self.contents.get(name, b"")
+                found.update(f"{name}\0{self.unreadable.get(name, '')}\0{len(content)}\0".encode())
+                found.update(content)
+        return found.hexdigest()[:16]
+
     def below(self, folder: str) -> Iterator[str]:
         """The names of all files in a folder and in the folders below it."""
         return (name for name in self.names if name.startswith(f"{folder}/"))
@@ -65,7 +76,10 @@ def own_files(root: Path) -> Files:
     """The YAML files in `rules/` and `mappings/` of a directory."""
     contents: dict[str, bytes] = {}
     unreadable: dict[str, str] = {}
-    for path in sorted(path for top in _TOP for path in _walk(root / top, frozenset()) if path.suffix in SUFFIXES):
+    paths, lost = yaml_paths(root)
+    for path, fault in lost.items():
+        unreadable[path.relative_to(root).as_posix()] = fault.strerror or "no reason given"
+    for path in paths:
         name = path.relative_to(root).as_posix()
         try:
             contents[name] = path.read_bytes()
@@ -74,16 +88,28 @@ def own_files(root: Path) -> Files:
     return Files(contents, unreadable)
 
 
-def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+def yaml_paths(root: Path) -> tuple[list[Path], dict[Path, OSError]]:
+    """The paths of those files, sorted, and the folders that could not be looked into."""
+    lost: dict[Path, OSError] = {}
+    found = (path for top in _TOP for path in _walk(root / top, frozenset(), lost) if path.suffix in SUFFIXES)
+    return sorted(found), lost
+
+
+def _walk(folder: Path, above: frozenset[Path], lost: dict[Path, OSError]) -> Iterator[Path]:
     """All files below a folder, through links too unless they lead back; not the dangling link an editor leaves as a lock."""
     real = folder.resolve()
     if not folder.is_dir() or real in above:
         return
-    for path in folder.iterdir():
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as fault:
+        lost[folder] = fault
+        return
+    for path in paths:
         if path.is_file():
             yield path
         else:
-            yield from _walk(path, above | {real})
+            yield from _walk(path, above | {real}, lost)
 
 
 def read_files(root: Path) -> Files:
@@ -102,6 +128,11 @@ def laid_over(own: Files, shipped: Files) -> Files:
     taken = {_folder(name) for name in own.names}
     beneath = {name: data for name, data in shipped.contents.items() if _folder(name) not in taken}
     return Files(dict(sorted({**beneath, **own.contents}.items())), own.unreadable)
+
+
+def folders_in(files: Files) -> frozenset[str]:
+    """The packs, clients and connectors that have files, and `mappings/facts.yaml`."""
+    return frozenset(_folder(name) for name in files.names)
 
 
 def _folder(name: str) -> str:

@@ -2,100 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from engine.facts.outside import Action, Codes, Connector, installed_connectors
+from engine.facts.outside import Codes, Connector
 from engine.language.client import ClientConfig, ConnectorUse
-from engine.language.files import read_files
-from engine.language.pack import client_directory, files_of, load, load_client
+from engine.language.pack import client_directory
 from engine.language.secrets import resolve_secrets
-from engine.problems import Place, Problems, ProblemsFound, did_you_mean
+from engine.problems import Problems, ProblemsFound
+from engine.run.candidate import Candidate, OnDisk, candidate_of, classes_of, client_place, read_disk
 from engine.run.clock import Clock
-from engine.run.service import Service
+from engine.run.reload import Reload
+from engine.run.service import LiveCodes, Service
+from engine.run.start import choose, or_raise
 from engine.store.sqlite import SqliteStore
 
 BUDGET = "budget"  # `budget: {per_day: 2000}` is for the runtime, unless the connector has a setting of that name
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A service and what keeps its rule set with its files: both run on one loop."""
+
+    service: Service
+    reload: Reload
+
+
 def open_client(
     root: Path, client: str, store_path: Path, clock: Clock, connector_overrides: Mapping[str, Connector] | None = None
-) -> Service:
-    """The service of one client, ready to step or run. `connector_overrides` takes the place of what is configured, by role.
+) -> Served:
+    """The service of one client, ready to step or run, and what keeps its rule set with its files. `connector_overrides` takes
+    the place of what is configured, by role.
 
-    Raises `ProblemsFound` for its files, settings and secrets, `StoreInUse` and `NewerStore` for its store.
+    Raises `ProblemsFound` for its files, settings and secrets, `StoreInUse`, `NewerStore` and ValueError for its store, and
+    `CannotStart` where nobody can tell what its files would change.
     """
-    files = read_files(root)
-    config = load_client(files, client)
-    classes = _classes(root, config)
-    rule_set = load(files, client, actions_of(classes))
-    connectors = dict(connector_overrides or {})
-    waiting: dict[str, ConnectorUse] = {role: use for role, use in config.connectors.items() if role not in connectors}
-    connectors |= _built(root, client, waiting, classes, clock, rule_set.codes)
+    disk, made = _made_of_disk(root, client)
+    codes = LiveCodes()
+
+    def connected(candidate: Candidate) -> dict[str, Connector]:
+        codes.use(candidate.rule_set.codes)
+        return {**_built(root, candidate.config, given, clock, codes), **given}
+
+    given = dict(connector_overrides or {})
+    if not store_path.exists():
+        connected(or_raise(made))  # what is wrong with the settings is said before a store is made
     store = SqliteStore.open(store_path)
     try:
-        per_day = {classes[role].name: calls for role, use in config.connectors.items() if (calls := _per_day(use)) is not None}
-        return Service(store, rule_set, connectors, clock, per_day=per_day, files=files_of(files, client))
+        start = choose(store, clock, client, disk, made)
+        service = Service(
+            store, start.begin.rule_set, connected(start.begin), clock, per_day=_budgets(start.begin.config),
+            files=start.begin.texts, codes=codes, before=start.before, by=start.by, why=start.why,
+            passed_over=start.state.passed_over,
+        )  # fmt: skip
+        for request_id, outcome, fine in start.answers:
+            store.rule_sets.answer_request(request_id, clock(), outcome, fine=fine)
+        return Served(service, Reload(service, root, start.state))
     except BaseException:
         store.close()
         raise
 
 
-def actions_of(by_role: Mapping[str, type[Connector]]) -> dict[str, Action]:
-    """What rules can ask for: of the connectors of this client, and for roles it has none for, of any that is installed."""
-    every = {f"{c.role}.{name}": action for c in installed_connectors().values() for name, action in c.actions.items()}
-    taken = {f"{role}." for role in by_role}
-    others = {name: action for name, action in every.items() if not name.startswith(tuple(taken))}
-    return others | {f"{role}.{name}": action for role, c in by_role.items() for name, action in c.actions.items()}
+def _made_of_disk(root: Path, client: str) -> tuple[OnDisk, Candidate | ProblemsFound]:
+    disk = read_disk(root, client)
+    try:
+        return disk, candidate_of(disk.files, client, disk.digest)
+    except ProblemsFound as found:
+        return disk, found
 
 
-def _classes(root: Path, config: ClientConfig) -> dict[str, type[Connector]]:
-    """The connector of each role. Raises `ProblemsFound` for one that is not installed or fills another role."""
-    installed = installed_connectors()
+def _built(root: Path, config: ClientConfig, given: Container[str], clock: Clock, codes: Codes) -> dict[str, Connector]:
+    """The connector of each role that is not given otherwise."""
     problems = Problems()
-    place = _place(root, config.client)
-    found: dict[str, type[Connector]] = {}
-    for role, use in config.connectors.items():
-        made = installed.get(use.use)
-        if made is None:
-            problems.add(place, "unknown-connector", f'there is no connector "{use.use}"{did_you_mean(use.use, installed)}')
-        elif made.role != role:
-            problems.add(place, "wrong-role", f"{use.use} is a connector for {made.role}, not for {role}")
-        else:
-            found[role] = made
-    if problems:
-        raise ProblemsFound(problems)
-    return found
-
-
-def _built(
-    root: Path,
-    client: str,
-    uses: Mapping[str, ConnectorUse],
-    classes: Mapping[str, type[Connector]],
-    clock: Clock,
-    codes: Codes,
-) -> dict[str, Connector]:
-    problems = Problems()
-    directory = client_directory(root, client)
+    place = client_place(config.client)
+    classes = classes_of(config)
     built: dict[str, Connector] = {}
-    for role, use in uses.items():
+    for role, use in config.connectors.items():
+        if role in given:
+            continue
         made = classes[role]
         try:
-            settings = resolve_secrets(_own_settings(use, made), directory, place=_place(root, client))
+            settings = resolve_secrets(_own_settings(use, made), client_directory(root, config.client), place=place)
             built[role] = made(made.Settings.model_validate(settings), clock, codes)
         except ProblemsFound as found:
             problems.extend(found.problems)
         except ValidationError as faults:
             for fault in faults.errors(include_url=False, include_context=False, include_input=False):
                 where = ".".join(["connectors", role, *(str(key) for key in fault["loc"])])
-                problems.add(_place(root, client), "connector-setting", f"{where}: {fault['msg']}")
+                problems.add(place, "connector-setting", f"{where}: {fault['msg']}")
     if problems:
         raise ProblemsFound(problems)
     return built
+
+
+def _budgets(config: ClientConfig) -> dict[str, int]:
+    classes = classes_of(config)
+    return {classes[role].name: calls for role, use in config.connectors.items() if (calls := _per_day(use)) is not None}
 
 
 def _own_settings(use: ConnectorUse, made: type[Connector]) -> dict[str, Any]:
@@ -107,7 +113,3 @@ def _per_day(use: ConnectorUse) -> int | None:
     budget = use.settings.get(BUDGET)
     calls = budget.get("per_day") if isinstance(budget, Mapping) else None
     return calls if isinstance(calls, int) else None
-
-
-def _place(root: Path, client: str) -> Place:
-    return Place((client_directory(root, client) / "client.yaml").relative_to(root).as_posix())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from engine.facts.outside import Connector, Event, Hint
+from engine.facts.outside import Codes, Connector, Event, Hint
 from engine.language.ruleset import RuleSet
 from engine.run.budget import Budget
 from engine.run.catching_up import CatchUp
@@ -42,6 +42,11 @@ class Service:
         zone: ZoneInfo | None = None,
         per_day: Mapping[str, int] | None = None,
         files: Mapping[str, str] | None = None,
+        before: RuleSet | None = None,
+        by: str = "instep",
+        why: str = "start",
+        passed_over: str = "",
+        codes: LiveCodes | None = None,
         points: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.store = store
@@ -62,7 +67,9 @@ class Service:
         self._woken = asyncio.Event()
         self._busy = asyncio.Lock()
         self._log = structlog.get_logger("instep.service").bind(client=rule_set.client)
-        self.activate(rule_set, files or {}, why="start")
+        self._codes = codes if codes is not None else LiveCodes()
+        self.rules_status: Callable[[], dict[str, Any]] = dict
+        self.activate(rule_set, files or {}, by=by, why=why, passed_over=passed_over, before=before)
         self._dispatch.recover()
 
     @property
@@ -100,6 +107,7 @@ class Service:
         self._points("committed")
         self.worker.use(rule_set, rule_set_id)
         self._asking.sources = fetchable(rule_set)
+        self._codes.use(rule_set.codes)
         self._active = rule_set
         self._points("swapped")
         if last is not None and changed:
@@ -176,10 +184,13 @@ class Service:
         return {
             "client": self.rule_set.client,
             "rule_set": self.rule_set.hash,
+            "rules": self.rules_status(),
             "mode": self.rule_set.mode,
             "now": self.clock().isoformat(),
             "behind": self.store.journal.behind(),
             "counts": dict(self.store.counts()),
+            "effects": self.store.outbox.by_status(),
+            "exceptions": self.store.exceptions.by_severity(),
             "unsure": sum(row.entry.status == "unsure" for row in self.store.outbox.under_way()),
             "failing": [
                 {"connector": row.connector, "feed": row.feed, "failures": row.failures, "fault": row.fault}
@@ -213,6 +224,25 @@ class Service:
     async def _wake_on(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self._woken.set()
+
+
+class LiveCodes(Mapping[str, Mapping[str, str]]):
+    """Outbound codes as the active rule set has them: connectors are given these once, and see every change."""
+
+    def __init__(self) -> None:
+        self._codes: Codes = {}
+
+    def use(self, codes: Codes) -> None:
+        self._codes = codes
+
+    def __getitem__(self, name: str) -> Mapping[str, str]:
+        return self._codes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._codes)
+
+    def __len__(self) -> int:
+        return len(self._codes)
 
 
 def fetchable(rule_set: RuleSet) -> dict[str, list[str]]:

@@ -13,13 +13,14 @@ from starlette.routing import Route
 
 from engine.facts.outside import Connector, Rejected, WebhookRequest
 from engine.run.logs import where
+from engine.run.metrics import METRICS_TYPE, metrics_text
 from engine.run.service import Service
 
 LARGEST_BODY = 5 * 1024 * 1024  # deliveries seen are under 200 kB
 
 
 def webhook_app(service: Service) -> Starlette:
-    """`POST /webhooks/{connector}` with an optional token in the path or as `?token=`, and `GET /healthz`."""
+    """`POST /webhooks/{connector}` with an optional token in the path or as `?token=`; `GET /healthz` and `GET /metrics`."""
     log = structlog.get_logger("instep.webhooks").bind(client=service.rule_set.client)
     by_name: Mapping[str, Connector] = {connector.name: connector for connector in service.connectors.values()}
 
@@ -46,11 +47,15 @@ def webhook_app(service: Service) -> Starlette:
         failing = [f"{feed['connector']}.{feed['feed']}" for feed in status["failing"]]
         return JSONResponse({**status, "failing": failing})
 
+    async def metrics(_: Request) -> Response:
+        return Response(metrics_text(service.status()), media_type=METRICS_TYPE)
+
     return Starlette(
         routes=[
             Route("/webhooks/{connector}", deliver, methods=["POST"]),
             Route("/webhooks/{connector}/{token}", deliver, methods=["POST"]),
             Route("/healthz", health),
+            Route("/metrics", metrics),
         ]
     )
 

@@ -383,6 +383,10 @@ class Outbox(Protocol):
         """In the order they were planned, from the one after this id."""
         ...
 
+    def by_status(self) -> dict[str, int]:
+        """How many effects there are of each status."""
+        ...
+
     def receipt(self, case_id: int, key: str, at: datetime, reference: str, details: str) -> None: ...
 
     def stepped(self, case: str, key: str, journal_seq: int, at: datetime, step: str) -> None:
@@ -416,6 +420,10 @@ class Exceptions(Protocol):
         ...
 
     def listed(self, *, case_id: int | None = None, only_open: bool = True, limit: int = 1000) -> list[ExceptionRow]: ...
+
+    def by_severity(self) -> dict[str, int]:
+        """How many are open, not snoozed and not of shadow rules, of each severity."""
+        ...
 
     def of_client(self) -> list[ExceptionRow]:
         """Open ones that are about the client as a whole."""

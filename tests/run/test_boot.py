@@ -48,20 +48,20 @@ def changed(root: Path, old: str, new: str) -> None:
 
 
 def test_the_demo_client_opens(root: Path) -> None:
-    service = open_client(root, "demo", root / "a.db", CLOCK)
+    service = open_client(root, "demo", root / "a.db", CLOCK).service
     assert sorted(service.connectors) == ["carrier", "finance", "marketplace", "returns", "store", "warehouse"]
     assert service.store.rule_sets.active() == ("demo", service.rule_set.hash)
     with pytest.raises(StoreInUse):
         open_client(root, "demo", root / "a.db", CLOCK)
     asyncio.run(service.close())
-    again = open_client(root, "demo", root / "a.db", CLOCK)
+    again = open_client(root, "demo", root / "a.db", CLOCK).service
     assert again.rule_set.hash == service.rule_set.hash
     asyncio.run(again.close())
 
 
 def test_a_budget_is_for_the_runtime(root: Path) -> None:
     changed(root, "carrier: {use: easypost,", "carrier: {use: easypost, budget: {per_day: 5},")
-    asyncio.run(open_client(root, "demo", root / "a.db", CLOCK).close())
+    asyncio.run(open_client(root, "demo", root / "a.db", CLOCK).service.close())
 
 
 @pytest.mark.parametrize(

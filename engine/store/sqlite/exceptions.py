@@ -70,6 +70,14 @@ class SqliteExceptions:
         )
         return [_row(row) for row in rows]
 
+    def by_severity(self) -> dict[str, int]:
+        return dict(
+            self._run(
+                "select severity, count(*) from exceptions where closed_at is null and state = 'open' group by severity"
+                " order by severity"
+            )
+        )
+
     def of_client(self) -> list[ExceptionRow]:
         return [_row(row) for row in self._run(f"select {COLUMNS} where x.case_id is null and x.closed_at is null order by x.id")]
 

@@ -65,6 +65,9 @@ class SqliteOutbox:
     def every(self, after: int, limit: int) -> list[EffectRow]:
         return _all(self._run(f"select {COLUMNS} where e.id > ? order by e.id limit ?", (after, limit)))
 
+    def by_status(self) -> dict[str, int]:
+        return dict(self._run("select status, count(*) from effects group by status order by status"))
+
     def receipt(self, case_id: int, key: str, at: datetime, reference: str, details: str) -> None:
         self._run(
             "insert into receipts (effect_id, at, reference, details)"

@@ -1,0 +1,143 @@
+"""What `instep run` shows: a line for everything that happens to the rules, and on a terminal the state of the service below."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.rule import Rule
+from rich.text import Text
+
+EVERY = 1.0  # seconds between looks
+FEW = 8  # problems or cases that are named; the rest is counted
+
+Status = Mapping[str, Any]
+
+
+async def show(console: Console, status: Callable[[], Status], stop: asyncio.Event) -> None:
+    """Until `stop`. Plain lines where nobody looks at a terminal."""
+    if not console.is_terminal:
+
+        def tell(lines: list[Text], _: Status) -> None:
+            for line in lines:
+                console.print(line)
+
+        await _follow(status, stop, tell)
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+
+        def draw(lines: list[Text], now: Status) -> None:
+            for line in lines:
+                live.console.print(line)
+            live.update(Group(Rule(style="dim"), *panel(now)), refresh=True)
+
+        await _follow(status, stop, draw)
+
+
+async def _follow(status: Callable[[], Status], stop: asyncio.Event, draw: Callable[[list[Text], Status], None]) -> None:
+    before: Status = {}
+    while not stop.is_set():
+        now = status()
+        draw(news(before.get("rules") or {}, now["rules"]), now)
+        before = now
+        try:
+            async with asyncio.timeout(EVERY):
+                await stop.wait()
+        except TimeoutError:
+            continue
+
+
+def news(before: Status, now: Status) -> list[Text]:
+    """What happened to the rules between two looks, a line each."""
+    found: list[Text] = []
+    if not now:
+        return found
+    if before and now["active"] != before["active"]:
+        by = "" if now["activated_by"] == "instep" else f" by {now['activated_by']}"
+        found.append(_line(now["activated_at"], "green", f"rule set {now['active']} is active{by}: {now['why']}"))
+    read = now["last_read"]
+    if read != before.get("last_read"):
+        found += _reading(read, now["active"])
+    if now["waiting"] and (before.get("waiting") or {}).get("hash") != now["waiting"]["hash"]:
+        found += waiting_lines(now["waiting"])
+    if now["passed_over"] and not before.get("passed_over"):
+        found.append(Text("  the files differ from it and are left alone until they change", style="yellow"))
+    if now["needs_restart"] and now["needs_restart"] != before.get("needs_restart"):
+        found.append(Text(f"  changed, but only used after a restart: {', '.join(now['needs_restart'])}", style="yellow"))
+    return found
+
+
+def _reading(read: Status, active: str) -> list[Text]:
+    if read["fault"]:
+        return [_line(read["at"], "red", f"the files could not be read, a fault of instep: {read['fault']}")]
+    if read["ok"]:
+        return []
+    problems = read["problems"]
+    count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+    return [_line(read["at"], "red", f"{count} in the files; {active} stays active"), *problem_lines(problems)]
+
+
+def problem_lines(problems: list[Status]) -> list[Text]:
+    shown = [
+        Text.assemble("  ", (f"{p['file']}:{p['line']}:{p['column']}: ", "bold"), (p["code"], "red"), f": {p['message']}")
+        for p in problems[:FEW]
+    ]
+    return shown + ([Text(f"  and {len(problems) - FEW} more: instep check", style="dim")] if len(problems) > FEW else [])
+
+
+def waiting_lines(waiting: Status) -> list[Text]:
+    """Why a rule set waits, the cases it is about, and what to type."""
+    lines = [_line(waiting["since"], "yellow", f"rule set {waiting['hash']} waits for somebody to look:")]
+    lines += [Text(f"  {reason}", style="yellow") for reason in waiting["reasons"]]
+    for veto in waiting["vetoes"][:FEW]:
+        lines.append(Text(f"    {veto['case']}: {veto['rule']} no longer forbids {veto['action']} ({veto['because']})"))
+    for effect in waiting["effects"][:FEW]:
+        lines.append(Text(f"    {effect['case']}: {effect['key']} by {effect['rule']}"))
+    more = waiting["new_effects"] - FEW
+    if more > 0:
+        lines.append(Text(f"    and {more} more effects", style="dim"))
+    what = "stop the service, type this and start it again" if waiting["restart"] else "to activate it"
+    lines.append(Text(f"  {what}: instep rules activate --by NAME", style="bold"))
+    return lines
+
+
+def panel(now: Status) -> list[Text]:
+    """The state in three lines."""
+    rules = now["rules"]
+    effects, exceptions = now["effects"], now["exceptions"]
+    under_way = sum(effects.get(status, 0) for status in ("planned", "performing", "unsure"))
+    open_ones = ", ".join(f"{count} {severity}" for severity, count in exceptions.items()) or "none"
+    failing = ", ".join(f"{feed['connector']}.{feed['feed']}" for feed in now["failing"])
+    lines = [
+        Text.assemble((now["client"], "bold"), f"  {now['mode']}  rule set {now['rule_set']}  ", rules_words(rules)),
+        Text(
+            f"events {now['counts']['journal']} ({now['behind']} waiting)  cases {now['counts']['cases']}"
+            f"  effects {sum(effects.values())} ({under_way} under way)  exceptions {open_ones}"
+        ),
+    ]
+    if failing:
+        lines.append(Text(f"failing: {failing}", style="red"))
+    return lines
+
+
+def rules_words(rules: Status) -> Text:
+    """How it stands with the rules, in a few words."""
+    if not rules:
+        return Text()
+    if rules["waiting"]:
+        return Text(f"{rules['waiting']['hash']} waits", style="yellow")
+    if not rules["last_read"]["ok"]:
+        return Text(f"{len(rules['last_read']['problems']) or 1} problems in the files", style="red")
+    if rules["passed_over"]:
+        return Text("chosen by hand, the files differ", style="yellow")
+    if rules["catching_up"]:
+        return Text(f"{rules['catching_up']} cases to look at anew", style="dim")
+    return Text("as in the files", style="green")
+
+
+def _line(at: str, style: str, text: str) -> Text:
+    return Text.assemble((f"{datetime.fromisoformat(at).astimezone():%H:%M:%S} ", "dim"), (text, style))

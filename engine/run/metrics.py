@@ -1,0 +1,68 @@
+"""The state of the service as Prometheus reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+METRICS_TYPE = CONTENT_TYPE_LATEST
+
+
+def metrics_text(status: Mapping[str, Any]) -> bytes:
+    """What `Service.status` says, in the text format of Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(_Status(status))
+    return generate_latest(registry)
+
+
+class _Status(Collector):
+    def __init__(self, status: Mapping[str, Any]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterable[Metric]:
+        status = self._status
+        counts = status["counts"]
+        yield CounterMetricFamily("instep_events", "Events journalled", counts["journal"])
+        yield CounterMetricFamily("instep_decisions", "Decisions that came out otherwise than the last one", counts["decisions"])
+        yield GaugeMetricFamily("instep_cases", "Cases", counts["cases"])
+        yield GaugeMetricFamily("instep_events_waiting", "Events not taken in yet", status["behind"])
+        yield _by("instep_effects", "Effects by what became of them", "status", status["effects"])
+        yield _by("instep_exceptions_open", "Exceptions people have to look at", "severity", status["exceptions"])
+        failing = {f"{feed['connector']}.{feed['feed']}": feed["failures"] for feed in status["failing"]}
+        yield _by("instep_feed_failures", "Failures in a row of feeds that fail", "feed", failing)
+        if rules := status["rules"]:
+            yield from _rules(rules)
+
+
+def _rules(rules: Mapping[str, Any]) -> Iterable[Metric]:
+    read, waiting = rules["last_read"], rules["waiting"]
+    info = InfoMetricFamily("instep_rules_active", "The rule set that decides")
+    info.add_metric([], {"hash": rules["active"], "activated_by": rules["activated_by"]})
+    yield info
+    yield GaugeMetricFamily("instep_rules_activated_timestamp_seconds", "When it was activated", _seconds(rules["activated_at"]))
+    yield GaugeMetricFamily(
+        "instep_rules_last_reload_successful", "1 if the files made a rule set when read last", int(read["ok"])
+    )
+    yield GaugeMetricFamily("instep_rules_last_reload_timestamp_seconds", "When the files were read last", _seconds(read["at"]))
+    yield GaugeMetricFamily("instep_rules_problems", "Problems in the files when read last", len(read["problems"]))
+    yield GaugeMetricFamily("instep_rules_waiting", "1 if a rule set waits for `instep rules activate`", int(waiting is not None))
+    yield GaugeMetricFamily(
+        "instep_rules_passed_over", "1 if a set chosen by hand takes the place of the files", int(rules["passed_over"])
+    )
+    yield GaugeMetricFamily("instep_rules_cases_behind", "Open cases not decided yet since the activation", rules["catching_up"])
+
+
+def _by(name: str, said: str, label: str, values: Mapping[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, said, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _seconds(text: str | None) -> float:
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
