@@ -75,6 +75,8 @@ def hours(count: float) -> WorkingDuration:
         ("2026-11-30T10:00Z", hours(-2), "2026-11-27T16:30Z"),
         ("2026-11-30T10:00Z", hours(0), "2026-11-30T10:00Z"),
         ("2026-12-31T17:00Z", hours(1), "2027-01-04T09:30Z"),  # over New Year
+        ("2027-01-04T10:00Z", hours(-1), "2027-01-04T09:00Z"),  # the first opening of the year
+        ("2027-01-04T10:00Z", days(-2), "2026-12-30T10:00Z"),
         ("2026-03-27T16:00Z", days(1), "2026-03-30T15:00Z"),  # 16:00 in London, before and after the clock is put forward
         ("2026-11-27T16:00+05:00", days(1), "2026-11-30T11:00Z"),
     ],
@@ -135,6 +137,12 @@ def test_holidays_are_those_of_the_part_of_the_country() -> None:
 def test_a_night_shift_is_as_long_as_it_is(start: str, length: int, end: str) -> None:
     nights = Calendar("nights", LONDON, (((1320, 1800),),) * 7)
     assert nights.add(utc(start), hours(length)) == utc(end)
+
+
+def test_the_first_of_january_is_worked_from_its_start() -> None:
+    """2026 begins on a Thursday."""
+    thursdays = Calendar("thursdays", LONDON, ((), (), (), ((0, 1440),), (), (), ()))
+    assert thursdays.add(utc("2025-12-31T12:00Z"), hours(1)) == utc("2026-01-01T01:00Z")
 
 
 def test_a_night_belongs_to_the_day_on_which_it_begins() -> None:
@@ -212,8 +220,14 @@ FAR = st.datetimes(datetime(2005, 1, 1), datetime(2030, 1, 1), timezones=st.just
 
 @st.composite
 def cases(draw: Any, instants: int = 1) -> tuple[Any, ...]:
+    """A calendar and instants, a fourth of them at the start of a local day."""
     calendar = draw(CALENDARS)
-    return calendar, *(draw(st.one_of(NEAR[str(calendar.zone)], FAR)) for _ in range(instants))
+    drawn = (draw(st.one_of(NEAR[str(calendar.zone)], FAR)) for _ in range(instants))
+    return calendar, *(midnight(each, calendar) if draw(st.integers(0, 3)) == 0 else each for each in drawn)
+
+
+def midnight(instant: datetime, calendar: Calendar) -> datetime:
+    return instant_of(datetime.combine(clock_at(instant, calendar.zone), time()), calendar.zone)
 
 
 COUNTS = st.integers(1, 300)
@@ -228,6 +242,15 @@ def test_adding_days_then_measuring_gives_back_the_same(case: tuple[Calendar, da
     end = calendar.add(start, days(count))
     assert calendar.working_days_between(start, end) == count
     assert calendar.working_days_between(start, end - timedelta(microseconds=1)) == count - 1
+
+
+@given(cases(), COUNTS)
+def test_taking_days_away_then_measuring_gives_back_the_same(case: tuple[Calendar, datetime], count: int) -> None:
+    """Where the days end at a time of day that the clock skips, the last one is not whole."""
+    calendar, start = case
+    end = calendar.add(start, days(-count))
+    whole = count - is_shifted(calendar, start, end)
+    assert whole <= -calendar.working_days_between(start, end) <= count
 
 
 @given(cases(2))
