@@ -12,18 +12,14 @@ CODES = (
         "Working time is counted by one of the calendars in client.yaml, or by `weekdays` (Monday to Friday, no holidays), which every "
         "client has. A pack knows no client, so it names `weekdays`, or takes the calendar from a parameter of type calendar.",
         """
-        # rules/clients/acme/client.yaml
-        client: acme
-        calendars:
-          uk: {country: GB}
-        params: {sla_calendar: ku}
+        # rules/base/example.yaml
+        facts:
+          rma.due_on: add_working(rma.scanned_at, "2 working days", "weekday")
         """,
         """
-        # rules/clients/acme/client.yaml
-        client: acme
-        calendars:
-          uk: {country: GB}
-        params: {sla_calendar: uk}
+        # rules/base/example.yaml
+        facts:
+          rma.due_on: add_working(rma.scanned_at, "2 working days", "weekdays")
         """,
     ),
     Code(

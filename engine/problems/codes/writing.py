@@ -282,8 +282,8 @@ CODES = (
         "bad-duration",
         "error",
         "Not a duration",
-        "A duration is a whole number with a unit: 30m, 4h, 2d, 90s, or in ISO 8601 PT4H. A bare number could mean anything, and months "
-        "and years have no fixed length.",
+        "A duration is a whole number with a unit: 30m, 4h, 2d, 90s, or in ISO 8601 PT4H; of working time 5 working days or 4 working "
+        "hours, which only add_working counts. A bare number could mean anything, and months and years have no fixed length.",
         """
         for: 4
         """,
