@@ -13,7 +13,7 @@ from connectors.http import Http
 from connectors.mirakl import evidence
 from connectors.mirakl.actions import ACTIONS, action_of
 from connectors.mirakl.changes import Changes
-from connectors.mirakl.client import MiraklClient
+from connectors.mirakl.client import MiraklClient, objects
 from connectors.mirakl.reading import ORDER, RETURN, Found, Reader
 from engine.facts.outside import (
     Action,
@@ -31,6 +31,7 @@ from engine.facts.outside import (
     Rejected,
     Role,
     TryLater,
+    ValidCode,
     WebhookRequest,
 )
 
@@ -60,6 +61,17 @@ class MiraklSettings(BaseModel):
     external_partner: bool = Field(False, description="For keys of that persona, which may read orders every 15 minutes only")
     history_days: int = Field(60, ge=1, description="How many days the first poll looks back")
     timeout: float = Field(20.0, gt=0, description="Seconds to wait for an answer")
+
+
+_REASON_TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        "refund.reason": "REFUND",
+        "cancel.reason": "CANCELATION",
+        "resolve_incident.reason": "INCIDENT_CLOSE",
+        "set_return.reason": "RETURN_REJECTION",
+        "report_compliance.reason": "RETURN_NON_COMPLIANT",
+    }
+)
 
 
 class MiraklConnector:
@@ -131,8 +143,18 @@ class MiraklConnector:
             events = ()
         return Receipt(receipt.reference, receipt.details, events)
 
+    async def valid_codes(self) -> Mapping[str, Sequence[ValidCode]]:
+        """RE01. An operator without any reason of a type, as where returns are not enabled, says nothing about it."""
+        reasons = objects((await self._client.reasons()).json(), "reasons")
+        listed = {name: [_valid(r) for r in reasons if r.get("type") == kind] for name, kind in _REASON_TYPES.items()}
+        return {name: codes for name, codes in listed.items() if codes}
+
     async def close(self) -> None:
         await self._client.close()
+
+
+def _valid(reason: Mapping[str, Any]) -> ValidCode:
+    return ValidCode(str(reason.get("code")), str(reason.get("label") or ""), reason.get("is_shop_right") is True)
 
 
 def _evidence(order: Order, found: Found | None) -> Evidence:

@@ -220,6 +220,24 @@ class SendsTogether(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ValidCode:
+    """A code the outside knows for a parameter. `ours` tells whether it lets us use it."""
+
+    code: str
+    label: str
+    ours: bool = True
+
+
+@runtime_checkable
+class OffersCodes(Protocol):
+    """A connector that can say which codes the outside takes."""
+
+    async def valid_codes(self) -> Mapping[str, Sequence[ValidCode]]:
+        """The codes of each parameter it speaks of, named like `refund.reason`. Raises `TryLater`."""
+        ...
+
+
 def installed_connectors() -> dict[str, type[Connector]]:
     """Every connector by its name, from the entry points `instep.connectors`."""
     return {point.name: point.load() for point in entry_points(group="instep.connectors")}

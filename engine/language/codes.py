@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from engine.facts.outside import Action, Codes
 from engine.language.forms import CODES_FILE
 from engine.language.node import Node
-from engine.problems import Problems, did_you_mean
+from engine.problems import Place, Problems, did_you_mean
 
 
 def read_codes_file(node: Node, connector: str, actions: Mapping[str, Action], problems: Problems) -> Codes:
@@ -48,3 +48,10 @@ def mappable(actions: Mapping[str, Action]) -> frozenset[str]:
 def merged(base: Codes, over: Codes) -> dict[str, dict[str, str]]:
     """Both, word by word; `over` wins."""
     return {name: {**base.get(name, {}), **over.get(name, {})} for name in sorted({*base, *over})}
+
+
+def places_of(node: Node) -> Iterator[tuple[tuple[str, str], Place]]:
+    """Where the code of each parameter and word stands under `codes`."""
+    for name, _, table in node.items():
+        for word, _, code in table.items():
+            yield (name, word), code.place

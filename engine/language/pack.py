@@ -10,7 +10,7 @@ from engine.facts.outside import Action, Codes
 from engine.facts.schema import Vocabulary
 from engine.language.assemble import Ingredients, assemble
 from engine.language.client import ClientConfig, read_client
-from engine.language.codes import merged, read_codes, read_codes_file
+from engine.language.codes import merged, places_of, read_codes, read_codes_file
 from engine.language.files import CLIENTS, FACTS, Files, project_root, read_files
 from engine.language.mapping import RecordMapping
 from engine.language.mapping_file import check_owners, read_mapping
@@ -20,7 +20,7 @@ from engine.language.sections import Sections, read_file, yaml_files
 from engine.language.vocabulary import read_vocabulary
 from engine.problems import Place, Problem, Problems, ProblemsFound, did_you_mean
 
-__all__ = ["Project", "check", "client_directory", "clients", "files_of", "load", "load_client", "project_root"]
+__all__ = ["Project", "check", "client_directory", "clients", "code_places", "files_of", "load", "load_client", "project_root"]
 
 Project = Path | Files  # a directory, or files that were read already
 
@@ -58,6 +58,19 @@ def files_of(project: Project, client: str) -> dict[str, str]:
     folders += [f"mappings/{use.use}" for use in config.connectors.values()]
     names = [FACTS, *(name for folder in folders for name in files.below(folder))]
     return {name: files.contents[name].decode() for name in sorted(set(names)) if name in files.contents}
+
+
+def code_places(project: Project, client: str) -> dict[tuple[str, str], Place]:
+    """Where each outbound code of a client stands, by parameter and word: in its own file, else in the connector's."""
+    files, ignored = _files(project), Problems()
+    config, node = _client(files, client, ignored)
+    used = sorted({use.use for use in config.connectors.values()}) if config is not None else []
+    names = (f"mappings/{connector}/{_CODES}" for connector in used)
+    trees = [*(read_file(files, name, ignored) for name in names if name in files), node]
+    places: dict[tuple[str, str], Place] = {}
+    for tree in trees:
+        places.update(places_of((tree and tree.get("codes")) or Node("map", Place(""))))
+    return places
 
 
 def load(project: Project, client: str, actions: Mapping[str, Action]) -> RuleSet:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from engine.facts.outside import Codes, Connector
 from engine.language.client import ClientConfig, ConnectorUse
-from engine.language.pack import client_directory
+from engine.language.pack import client_directory, code_places
 from engine.language.secrets import resolve_secrets
 from engine.problems import Problems, ProblemsFound
 from engine.run.candidate import Candidate, OnDisk, candidate_of, classes_of, client_place, read_disk
@@ -19,6 +19,7 @@ from engine.run.clock import Clock
 from engine.run.reload import Reload
 from engine.run.service import LiveCodes, Service
 from engine.run.start import choose, or_raise
+from engine.run.valid_codes import Asked, ask
 from engine.store.sqlite import SqliteStore
 
 BUDGET = "budget"  # `budget: {per_day: 2000}` is for the runtime, unless the connector has a setting of that name
@@ -65,6 +66,31 @@ def open_client(
     except BaseException:
         store.close()
         raise
+
+
+async def check_codes(root: Path, client: str, clock: Clock) -> tuple[Problems, tuple[str, ...]]:
+    """The codes of a client, checked by its connectors: problems at their places, and in words what could not be checked.
+
+    Raises `ProblemsFound` for its files, settings and secrets.
+    """
+    disk, made = _made_of_disk(root, client)
+    candidate = or_raise(made)
+    connectors = _built(root, candidate.config, (), clock, candidate.rule_set.codes)
+    try:
+        asked = await ask(connectors, candidate.rule_set.codes)
+    finally:
+        for connector in connectors.values():
+            await connector.close()
+    places, problems = code_places(disk.files, client), Problems()
+    for wrong in asked.wrong:
+        problems.add(places.get((wrong.parameter, wrong.word), client_place(client)), "code-not-taken", wrong.why)
+    return problems, (*(f"{role} could not be asked for its codes: {why}" for role, why in asked.unreachable), *_said(asked))
+
+
+def _said(asked: Asked) -> tuple[str, ...]:
+    if asked.checked:
+        return (f"Checked with the outside: {', '.join(asked.checked)}",)
+    return () if asked.unreachable else ("No connector of this client can say which codes are valid there",)
 
 
 def _made_of_disk(root: Path, client: str) -> tuple[OnDisk, Candidate | ProblemsFound]:

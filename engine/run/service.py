@@ -21,6 +21,7 @@ from engine.run.dispatch import Dispatch
 from engine.run.fetching import Asking, Fetcher
 from engine.run.intake import Intake, case_of_deed, correction_of
 from engine.run.polls import Polls
+from engine.run.valid_codes import CodeWatch
 from engine.run.worker import Worker
 from engine.store.base import Store
 
@@ -57,6 +58,7 @@ class Service:
         self.intake = Intake(store, self.worker, clock, self._asking)
         budget = Budget(store, clock, per_day or {})
         self._polls = Polls(store, connectors, clock, budget, self.intake.take_in)
+        self._code_watch = CodeWatch(store, connectors, clock, budget)
         self._fetcher = Fetcher(store, connectors, clock, budget)
         self._dispatch = Dispatch(
             store, self.worker, self.intake, connectors, clock, budget=budget, asking=self._asking, points=points
@@ -160,6 +162,7 @@ class Service:
         ending = asyncio.create_task(self._wake_on(stop))
         try:
             while not stop.is_set():
+                await self._code_watch.look(self.rule_set.codes)
                 due = await self.step()
                 await self._idle(due, stop)
         finally:

@@ -27,17 +27,28 @@ from engine.cli.output import (
 def check(
     path: Annotated[Path | None, typer.Argument(help="Directory with rules/ and mappings/.")] = None,
     client: Annotated[str | None, typer.Option(help="Only this client and what it extends.")] = None,
+    live: Annotated[
+        str | None, typer.Option(metavar="CLIENT", help="Only this client, and ask its systems whether they take its codes.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Every problem of every file at once, as file:line:col."""
     from engine.language.pack import check as check_files  # noqa: PLC0415 - each verb loads only its own floor
     from engine.language.pack import project_root  # noqa: PLC0415
 
-    problems = check_files(project_root(path), installed_actions(), client)
+    problems = check_files(project_root(path), installed_actions(), live or client)
+    notes: tuple[str, ...] = ()
+    if live is not None and not problems.errors:
+        from engine.cli.checking import codes_checked  # noqa: PLC0415
+
+        found, notes = codes_checked(project_root(path), live)
+        problems.extend(found)
     if json:
-        print_json({"problems": [problem_json(p) for p in problems]})
+        print_json({"problems": [problem_json(p) for p in problems], "notes": list(notes)})
     else:
         print_problems(problems)
+        for note in notes:
+            console.print(Text(note, style="dim"))
         warnings = len(problems) - len(problems.errors)
         summary = f"{len(problems.errors)} errors, {warnings} warnings" if problems else "No problems found"
         console.print(Text(summary, style="red" if problems.errors else "green"))

@@ -6,6 +6,19 @@ from engine.problems.declared import Code
 
 CODES = (
     Code(
+        "code-not-taken",
+        "warning",
+        "A code the outside does not take from us",
+        "Operators choose their reason codes, and which of them a seller may use. What is sent with another one is refused. It is told by "
+        "`instep check --live CLIENT`, which asks the operator.",
+        """
+        # instep check --live acme
+        """,
+        """
+        # instep check --client acme
+        """,
+    ),
+    Code(
         "idle-calendar",
         "error",
         "A calendar for a batch that asks for none",
