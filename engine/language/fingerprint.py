@@ -20,27 +20,28 @@ _LAYOUT = frozenset({"place", "origins", "reads", "meaning"})  # what follows fr
 
 def fingerprint(*parts: Any) -> str:
     """16 hex digits that change when the meaning of a part does; places, comments and layout make no difference."""
-    text = json.dumps([_form(part) for part in parts], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([canonical(part) for part in parts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _form(value: Any) -> Any:
+def canonical(value: Any) -> Any:
+    """What a part means as plain JSON values, without places and layout."""
     match value:
         case Expression():
-            return _form(value.value({})) if value.constant else same_meaning(value.text)
+            return canonical(value.value({})) if value.constant else same_meaning(value.text)
         case Template():
-            return [_form(part) for part in value.parts]
+            return [canonical(part) for part in value.parts]
         case Place():
             return None
         case ZoneInfo():
             return value.key
         case Rec() | Mapping():
-            return {str(key): _form(each) for key, each in value.items()}
+            return {str(key): canonical(each) for key, each in value.items()}
         case list() | tuple():
-            return [_form(each) for each in value]
+            return [canonical(each) for each in value]
         case set() | frozenset():
-            return sorted(str(_form(each)) for each in value)
+            return sorted(str(canonical(each)) for each in value)
     if is_dataclass(value) and not isinstance(value, type) and value.__class__.__module__ != "engine.facts.values":
         named = {each.name: getattr(value, each.name) for each in fields(value) if each.compare and each.name not in _LAYOUT}
-        return {"is": value.__class__.__name__, **{name: _form(each) for name, each in named.items()}}
+        return {"is": value.__class__.__name__, **{name: canonical(each) for name, each in named.items()}}
     return encode(value)

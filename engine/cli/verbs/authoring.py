@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from engine.cli.app import Json, Root, app
+from engine.cli.app import Database, Json, Root, app
 from engine.cli.output import (
     FOUND,
     console,
@@ -139,3 +139,32 @@ def schema(
         for path in written:
             console.print(Text(str(path)))
         console.print(Text("An editor with a YAML language server finds them by the first line of each file.", style="dim"))
+
+
+@app.command(epilog="Example: instep diff main --client demo")
+def diff(
+    before: Annotated[str, typer.Argument(help="A folder, a git commit, branch or tag, a hash of an activated set, or live.")],
+    after: Annotated[str | None, typer.Argument(help="The same; the working files unless said.")] = None,
+    client: Annotated[str | None, typer.Option(help="Only this client.")] = None,
+    root: Root = None,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """What changed in meaning between two sets of files. Exit code 0: nothing; 1: something; 2: used wrongly."""
+    from engine.cli.differing import as_json, differences, told  # noqa: PLC0415
+    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.run.past_rules import NoSuchRuleSet  # noqa: PLC0415
+
+    try:
+        changes = differences(before, after, client, root, database)
+    except (NoSuchRuleSet, NotFound) as fault:
+        misused(f"instep diff: {fault}")
+    if json:
+        print_json(as_json(changes))
+    else:
+        for line in told(changes):
+            console.print(line)
+        if not any(changes.values()):
+            console.print(Text("Nothing changed in meaning", style="green"))
+    if any(changes.values()):
+        raise typer.Exit(FOUND)
