@@ -34,6 +34,8 @@ class _Server(uvicorn.Server):
 
 async def serve(root: Path | None, client: str, database: Path, host: str, port: int) -> None:
     """Runs until SIGINT or SIGTERM; a step that has begun is finished."""
+    if console.is_terminal and sys.stderr.isatty():
+        log_to_stderr(shown=SHOWN)
     try:
         served = open_client(project_root(root), client, database, SystemClock())
     except (FileNotFoundError, StoreInUse, NewerStore, CannotStart, ValueError) as fault:
@@ -49,8 +51,6 @@ async def serve(root: Path | None, client: str, database: Path, host: str, port:
     server = _Server(config)
     console.print(Text(f"{client} runs on {database} with rule set {service.rule_set.hash[:12]}, mode {service.rule_set.mode}."))
     console.print(Text(f"Webhooks: http://{host}:{port}/webhooks/CONNECTOR  status: http://{host}:{port}/healthz", style="dim"))
-    if console.is_terminal and sys.stderr.isatty():
-        log_to_stderr(shown=SHOWN)
     serving = asyncio.create_task(server.serve())
     running = asyncio.create_task(service.run(stop))
     reloading = asyncio.create_task(served.reload.run(stop))

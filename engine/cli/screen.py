@@ -12,6 +12,8 @@ from rich.live import Live
 from rich.rule import Rule
 from rich.text import Text
 
+from engine.run.comparison import many
+
 EVERY = 1.0  # seconds between looks
 FEW = 8  # problems or cases that are named; the rest is counted
 
@@ -77,8 +79,10 @@ def _reading(read: Status, active: str) -> list[Text]:
     if read["ok"]:
         return []
     problems = read["problems"]
-    count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
-    return [_line(read["at"], "red", f"{count} in the files; {active} stays active"), *problem_lines(problems)]
+    return [
+        _line(read["at"], "red", f"{many(len(problems), 'problem')} in the files; {active} stays active"),
+        *problem_lines(problems),
+    ]
 
 
 def problem_lines(problems: list[Status]) -> list[Text]:
@@ -131,7 +135,7 @@ def rules_words(rules: Status) -> Text:
     if rules["waiting"]:
         return Text(f"{rules['waiting']['hash']} waits", style="yellow")
     if not rules["last_read"]["ok"]:
-        return Text(f"{len(rules['last_read']['problems']) or 1} problems in the files", style="red")
+        return Text(f"{many(len(rules['last_read']['problems']) or 1, 'problem')} in the files", style="red")
     if rules["passed_over"]:
         return Text("chosen by hand, the files differ", style="yellow")
     if rules["catching_up"]:

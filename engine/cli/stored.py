@@ -18,6 +18,7 @@ from engine.decide.memory import Memory
 from engine.decide.people import NotPossible
 from engine.facts.case import case_of
 from engine.facts.codec import loads
+from engine.language.files import Files
 from engine.language.pack import load, project_root
 from engine.language.ruleset import RuleSet
 from engine.run.deeds import Deed
@@ -33,12 +34,17 @@ class NotFound(ValueError):  # noqa: N818
     """There is no such store, case or exception; the message says what there is."""
 
 
-@contextmanager
-def visited(database: Path | None, client: str | None) -> Iterator[Store]:
-    """The client's store, beside the service that may be running on it."""
+def store_path(database: Path | None, client: str | None) -> Path:
     path = database or (Path(f"{client}.sqlite") if client else None)
     if path is None:
         raise NotFound("name the store with --database FILE, or the client with --client NAME")
+    return path
+
+
+@contextmanager
+def visited(database: Path | None, client: str | None) -> Iterator[Store]:
+    """The client's store, beside the service that may be running on it."""
+    path = store_path(database, client)
     try:
         store = SqliteStore.open(path, as_="visitor")
     except FileNotFoundError:
@@ -54,10 +60,11 @@ def visited(database: Path | None, client: str | None) -> Iterator[Store]:
 def stored_decision(root: Path | None, database: Path | None, client: str | None, wanted: str) -> tuple[RuleSet, Decision]:
     """The last decision about a case, worked out again from what the store holds."""
     with visited(database, client) as store:
-        active = store.rule_sets.active()
+        active = store.rule_sets.current()
         if active is None:
             raise NotFound("this store has not decided anything yet")
-        rule_set = load(project_root(root), client or active[0], installed_actions())
+        texts = store.rule_sets.files(active.id)  # what decided, whatever the files say now
+        rule_set = load(Files.of(texts) if texts else project_root(root), active.client, installed_actions())
         row = _one_case(store, wanted)
         states = States(rule_set.vocabulary)
         records = [states.decode(r) for r in store.records.of_case(row.id)]

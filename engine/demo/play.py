@@ -28,7 +28,7 @@ from engine.demo.story import Deed, story
 from engine.demo.summary import Summary, summarise
 from engine.demo.telling import DemoLine, Teller
 from engine.facts.outside import Connector, installed_connectors
-from engine.language.pack import load, load_client, project_root
+from engine.language.pack import files_of, load, load_client, project_root
 from engine.language.ruleset import RuleSet
 from engine.run.clock import VirtualClock
 from engine.run.deeds import Deed as PersonsDeed
@@ -71,7 +71,7 @@ async def _play(root: Path, database: Path, emit: Emit, pace: float) -> Summary:
     with outside.served() as settings:
         rule_set, zone, connectors = _installed(root, settings, clock)
         store = SqliteStore.open(database, synchronous="NORMAL")
-        service = Service(store, rule_set, connectors, clock, zone=zone)
+        service = Service(store, rule_set, connectors, clock, zone=zone, files=files_of(root, CLIENT))
         try:
             async with _listening(service) as url:
                 day = _Day(service, clock, outside, deeds, emit, url, pace)

@@ -77,14 +77,14 @@ class Comparison:
         found: list[str] = []
         effects, vetoes = self.new_effects(), self.ended_vetoes()
         if len(effects) > self.most:
-            cases = len({one.case for one in effects})
-            found.append(f"it would at once send {len(effects)} effects in {cases} cases; max_new_effects is {self.most}")
+            cases = many(len({one.case for one in effects}), "case")
+            found.append(f"it would at once send {many(len(effects), 'effect')} in {cases}; max_new_effects is {self.most}")
         if vetoes:
             rules = ", ".join(sorted({one.rule for one in vetoes}))
-            cases = len({one.case for one in vetoes})
-            found.append(f"it would end a veto in force in {cases} case{'' if cases == 1 else 's'}: {rules}")
+            cases = many(len({one.case for one in vetoes}), "case")
+            found.append(f"it would end a veto in force in {cases}: {rules}")
         if self.faults:
-            found.append(f"{len(self.faults)} cases cannot be decided with it: {next(iter(self.faults.values())).fault}")
+            found.append(f"{many(len(self.faults), 'case')} cannot be decided with it: {next(iter(self.faults.values())).fault}")
         return found
 
 
@@ -187,6 +187,11 @@ class Comparing:
                 if node in states:
                     states[node] = merge(states[node], observation)
         return list(states.values())
+
+
+def many(count: int, word: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def ended_vetoes(

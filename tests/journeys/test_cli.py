@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -193,3 +194,65 @@ def _status(url: str) -> Any:
         except OSError:
             time.sleep(0.1)  # the process is starting
     raise AssertionError("the service did not answer")
+
+
+OWN_RULE = """\
+rules:
+  mine:
+    group: sync
+    each: rma
+    when: ['rma.status == "done"']
+    then: [{raise: {owner: operations, severity: low, title: "{rma.id}", runbook: look}}]
+"""
+
+
+def test_a_rule_is_changed_under_a_running_service_and_taken_back_by_hand(northwind: Path) -> None:
+    """What a consultant types and sees, with the service in another process."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from engine.cli import main; main()", "run", "northwind", "--port", str(port)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=northwind, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    health = f"http://127.0.0.1:{port}/healthz"
+    try:
+        first = _status(health)["rule_set"]
+        own = northwind / "rules/clients/northwind/own.yaml"
+        own.write_text(OWN_RULE.replace("rma.status", "rma.statuss"), encoding="utf-8")
+        rules = _until(health, lambda rules: not rules["last_read"]["ok"])
+        assert (rules["active"], [p["line"] for p in rules["last_read"]["problems"]]) == (first, [5])
+        shown = instep("rules", "status", "--client", "northwind", cwd=northwind)
+        assert (shown.returncode, 'did you mean "status"' in shown.stdout) == (1, True)
+        own.write_text(OWN_RULE, encoding="utf-8")
+        second = _until(health, lambda rules: rules["active"] != first)["active"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            metrics = answer.read().decode()
+        assert "instep_rules_last_reload_successful 1.0" in metrics
+        assert f'hash="{second}"' in metrics
+        back = instep("rules", "activate", first[:8], "--by", "Ana", "--client", "northwind", cwd=northwind)
+        assert (back.returncode, back.stdout) == (0, f"{first} is active; the files are left alone until they change.\n")
+        assert _status(health)["rules"]["passed_over"]
+        history = json.loads(instep("rules", "history", "--client", "northwind", "--json", cwd=northwind).stdout)
+        assert [(a["hash"], a["by"]) for a in history["activations"]] == [(first, "Ana"), (second, "instep"), (first, "instep")]
+        as_it_was = ["--client", "northwind", "--file", "rules/clients/northwind/own.yaml"]
+        assert instep("rules", "show", second[:6], *as_it_was, cwd=northwind).stdout == OWN_RULE
+        process.send_signal(signal.SIGTERM)
+        printed, logged = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert f"rule set {second} is active: files changed" in printed
+    assert f"rule set {first} is active by Ana: chosen by hand" in printed
+    assert "rules_not_taken" in logged
+    later = instep("rules", "activate", "--by", "Ben", "--client", "northwind", cwd=northwind)
+    assert (later.returncode, "at the next start" in later.stdout) == (0, True)
+    assert instep("rules", "activate", "no-such", "--by", "Ben", "--client", "northwind", cwd=northwind).returncode == 2
+
+
+def _until(url: str, what: Callable[[Any], bool]) -> Any:
+    for _ in range(300):
+        rules = _status(url)["rules"]
+        if what(rules):
+            return rules
+        time.sleep(0.1)  # the files are being read
+    raise AssertionError("it did not come to that")

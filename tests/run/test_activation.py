@@ -168,7 +168,7 @@ class TestComparison:
         hear(world, an_order(), a_sale(), an_rma())
         candidate = small_rules(hash="h2")
         assert compared(world, candidate, alike=False).reasons() == [
-            "it would at once send 1 effects in 1 cases; max_new_effects is 0"
+            "it would at once send 1 effect in 1 case; max_new_effects is 0"
         ]
 
     @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ class TestComparison:
         orders(world, 1)
         faulty = replace(status_is("done"), true=lambda _: 1 / 0)
         (reason,) = compared(world, small_rules(refund_rule(when=when(faulty)), hash="h2")).reasons()
-        assert reason == "1 cases cannot be decided with it: order:O0: ZeroDivisionError: division by zero"
+        assert reason == "1 case cannot be decided with it: order:O0: ZeroDivisionError: division by zero"
 
     def test_a_case_that_moves_on_meanwhile_is_compared_as_it_is_at_the_swap(self, tmp_path: Path) -> None:
         world = client(tmp_path / "a.db", shadow(max_new_effects=0))

@@ -446,7 +446,7 @@ class TestStarting:
         write(root, {"rules/clients/acme/client.yaml": params(max_new_effects=0)})
         again = opened(root, world.clock, world.shop)
         assert again.service.rule_set.hash == world.service.rule_set.hash
-        assert again.rules["waiting"]["reasons"] == ["it would at once send 1 effects in 1 cases; max_new_effects is 0"]
+        assert again.rules["waiting"]["reasons"] == ["it would at once send 1 effect in 1 case; max_new_effects is 0"]
         asyncio.run(again.service.step())
         assert again.shop.books.refunds == []
         asked = ask(again.store, "")

@@ -10,6 +10,7 @@ import typer
 
 from engine.cli.app import Database, Json, Root, app
 from engine.cli.output import (
+    FOUND,
     console,
     misused,
     print_json,
@@ -89,3 +90,106 @@ def answer(
         console.print(record_answer(database, client, number, what, by))
     except NotFound as fault:
         misused(f"instep answer: {fault}")
+
+
+rules = typer.Typer(
+    help="The rule sets of a client: which decides, which did before, and activating one by hand.", no_args_is_help=True
+)
+app.add_typer(rules, name="rules")
+OfClient = Annotated[str | None, typer.Option(help="The client, where --database is not given.")]
+
+
+@rules.command("status", epilog="Example: instep rules status --database demo.sqlite")
+def rules_status(database: Database = None, client: OfClient = None, json: Json = False) -> None:
+    """The active rule set, problems in the files, and what waits for somebody to look."""
+    from engine.cli import rules as sets  # noqa: PLC0415
+    from engine.cli.stored import NotFound  # noqa: PLC0415
+
+    try:
+        status = sets.rules_status(database, client)
+    except NotFound as fault:
+        misused(f"instep rules status: {fault}")
+    if json:
+        print_json(status)
+    else:
+        for line in sets.status_lines(status):
+            console.print(line)
+    if status["waiting"] or (status["last_read"] and not status["last_read"]["ok"]):
+        raise typer.Exit(FOUND)
+
+
+@rules.command("history", epilog="Example: instep rules history --database demo.sqlite")
+def rules_history(
+    database: Database = None,
+    client: OfClient = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the latest first.")] = 20,
+    json: Json = False,
+) -> None:
+    """Every activation: which rule set, when, by whom and why."""
+    from engine.cli import rules as sets  # noqa: PLC0415
+    from engine.cli.stored import NotFound  # noqa: PLC0415
+
+    try:
+        rows = sets.rules_history(database, client, limit)
+    except NotFound as fault:
+        misused(f"instep rules history: {fault}")
+    if json:
+        print_json({"activations": rows})
+    else:
+        console.print(sets.history_table(rows))
+
+
+@rules.command("show", epilog="Example: instep rules show 3f9a --database demo.sqlite --file rules/base/sla.yaml")
+def rules_show(
+    rule_set: Annotated[str, typer.Argument(metavar="HASH", help="A hash of `instep rules history`, or its beginning.")],
+    database: Database = None,
+    client: OfClient = None,
+    file: Annotated[str | None, typer.Option(help="Print this file as it was.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Write all files below this new folder.")] = None,
+    json: Json = False,
+) -> None:
+    """A rule set that was active: when, and its files as they were."""
+    from engine.cli import rules as sets  # noqa: PLC0415
+    from engine.cli.stored import NotFound  # noqa: PLC0415
+
+    try:
+        shown = sets.rules_shown(database, client, rule_set)
+        text = sets.file_of(shown, file) if file is not None else ""
+        written = sets.lay_out(shown, to) if to is not None else 0
+    except NotFound as fault:
+        misused(f"instep rules show: {fault}")
+    if json:
+        print_json(shown)
+    elif file is not None:
+        typer.echo(text, nl=False)
+    elif to is not None:
+        typer.echo(f"{written} files written below {to}")
+    else:
+        for line in sets.shown_lines(shown):
+            console.print(line)
+
+
+@rules.command("activate", epilog='Example: instep rules activate 3f9a --by "Ana" --database demo.sqlite')
+def rules_activate(
+    by: Annotated[str, typer.Option(help="Who decides.")],
+    rule_set: Annotated[
+        str, typer.Argument(metavar="[HASH]", help="An older set to go back to; without it, what waits or what the files say.")
+    ] = "",
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """Activate what waits, or go back to an older rule set. The running service does it; without one, the next start."""
+    from engine.cli import rules as sets  # noqa: PLC0415
+    from engine.cli.stored import NotFound  # noqa: PLC0415
+
+    try:
+        outcome, fine = sets.activate(database, client, rule_set, by)
+    except NotFound as fault:
+        misused(f"instep rules activate: {fault}")
+    if json:
+        print_json({"outcome": outcome, "fine": fine})
+    else:
+        console.print(outcome)
+    if not fine:
+        raise typer.Exit(FOUND)

@@ -31,3 +31,18 @@ class WriterLock:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def is_held(store: Path) -> bool:
+    """Whether a process runs the client of this store now."""
+    try:
+        found = os.open(store.with_name(store.name + ".lock"), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(found, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(found)
+    return False
