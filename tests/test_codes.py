@@ -6,7 +6,13 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
+from engine.language.pack import check
+from engine.problems import ProblemsFound
 from engine.problems.codes import CODES
+from engine.simulate.suite import suites
+from tests.language.small_world import ACTIONS, project
 
 HERE = Path(__file__).parent
 ENGINE = HERE.parent / "engine"
@@ -32,3 +38,65 @@ def test_every_code_that_is_raised_is_declared() -> None:
 
 def test_every_code_that_is_declared_is_raised() -> None:
     assert set(CODES) - set(raised()) == set()
+
+
+RULE = {
+    "group": "sync",
+    "each": "rma",
+    "when": '[rma.status == "done"]',
+    "then": "[{returns.comment: {rma: rma, text: Done}}]",
+}
+BEFORE_COMPILING = {"unknown-client", "unreadable-file"}  # of a call or the file system, not of a text
+AT_START = {
+    "wrong-role",
+    "connector-setting",
+    "secret-missing",
+    "secret-file",
+}  # found by the service: see tests/run/test_boot.py
+
+
+def as_file(example: str) -> tuple[str, bytes]:
+    """A whole file, or some keys of a rule put into one: its name and what stands in it."""
+    named = re.match(r"# (\S+\.ya?ml)\n", example)
+    if named:
+        return named[1], example.encode()
+    if re.match(r"(rules|params):", example):
+        return "rules/base/example.yaml", example.encode()
+    given = set(re.findall(r"^([a-z_]+):", example, re.MULTILINE))
+    rest = "".join(f"{key}: {value}\n" for key, value in RULE.items() if key not in given)
+    body = "".join(f"    {line}\n" for line in (rest + example).splitlines())
+    return "rules/base/example.yaml", f"rules:\n  example:\n{body}".encode("utf-8", "surrogateescape")
+
+
+def found_in(example: str, directory: Path) -> list[str]:
+    name, text = as_file(example)
+    root = project(directory)
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    if name == "mappings/facts.yaml":  # the examples are a vocabulary of their own
+        for folder in ("rules/base", "rules/clients/acme", "mappings/portal", "mappings/shop"):
+            for path in (root / folder).iterdir():
+                path.unlink()
+        (root / "rules/base/base.yaml").write_text("")
+    (root / name).write_bytes(text)
+    found = check(root, ACTIONS)
+    if name.endswith(".test.yaml"):
+        try:
+            suites(root, ACTIONS, "base")
+        except ProblemsFound as told:
+            found.extend(told.problems)
+    return [problem.code for problem in found]
+
+
+EXAMPLES = sorted(set(CODES) - BEFORE_COMPILING - AT_START)
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_the_wrong_example_raises_the_code(code: str, tmp_path: Path) -> None:
+    assert code in found_in(CODES[code].examples[0], tmp_path)
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_the_right_example_raises_nothing(code: str, tmp_path: Path) -> None:
+    """But that nothing reads what it declares, unless that is the very thing it is about."""
+    beside = {"unused-param", "unused-fact"} - {code}
+    assert set(found_in(CODES[code].examples[1], tmp_path)) <= beside

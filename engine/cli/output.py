@@ -67,7 +67,7 @@ def print_problems(problems: Problems) -> None:
 
 
 def problem_line(problem: Problem) -> Text:
-    style = "red" if problem.severity == "error" else "yellow"
+    style = {"error": "red", "warning": "yellow", "info": "cyan"}[problem.severity]
     return Text.assemble((f"{problem.place}: ", "bold"), (f"{problem.severity} {problem.code}", style), f": {problem.message}")
 
 

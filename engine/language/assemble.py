@@ -18,7 +18,10 @@ from engine.language.client import ClientConfig, node_at
 from engine.language.codes import mappable
 from engine.language.coherence import check_whole
 from engine.language.derived import Draft, read_draft, reading_closure, resolve
+from engine.language.doubts import Doubts
 from engine.language.fingerprint import fingerprint
+from engine.language.lints import look_for_doubts
+from engine.language.lints.whole import Whole
 from engine.language.mapping import RecordMapping
 from engine.language.node import Node
 from engine.language.override import Definition
@@ -31,7 +34,6 @@ from engine.language.sections import Sections
 from engine.language.tables.check import check_tables
 from engine.language.tables.draft import TableDraft, read_table
 from engine.language.tables.reading import Settings
-from engine.language.unguarded import warn_unguarded
 from engine.problems import Place, Problems
 
 
@@ -48,8 +50,10 @@ class Ingredients:
     client_node: Node | None = None
 
 
-def assemble(given: Ingredients, problems: Problems, *, warn: bool = False) -> RuleSet:
-    """The compiled rule set. It is only fit for use if `problems` holds no error. With `warn`, also what is only doubtful."""
+def assemble(given: Ingredients, problems: Problems, doubts: Doubts | None = None) -> RuleSet:
+    """The compiled rule set. It is only fit for use if `problems` holds no error. With `doubts`, also what is
+    only doubtful.
+    """
     zone = ZoneInfo(given.client.time_zone if given.client else "UTC")
     listed = None if given.client_node is None else given.client_node.get("calendars")
     calendars = read_calendars(listed, zone, problems)
@@ -66,13 +70,14 @@ def assemble(given: Ingredients, problems: Problems, *, warn: bool = False) -> R
     vocabulary = scope.vocabulary
     sections = {**given.sections.facts, **given.sections.tables}
     facts = tuple(_placed(fact, sections[fact.kind if fact.kind in scope.tables else fact.id]) for fact in resolved)
-    check_tables([table for table in scope.tables.values() if table is not None], problems, warn=warn)
+    check_tables([table for table in scope.tables.values() if table is not None], problems, warn=doubts is not None)
     ground = Ground(scope, given.sections.precedence, given.actions, _questions(given.sections, vocabulary))
     rules = _rules(given.sections, ground, problems)
     promises = _promises(given.sections, ground, problems)
     check_whole(given.sections, rules, problems)
-    if warn:
-        warn_unguarded(rules, facts, ground, problems)
+    if doubts is not None:
+        doubts.hear(given.sections, problems)
+        look_for_doubts(Whole(rules, facts, promises, given, ground, params.values), problems, doubts)
     return _rule_set(given, params, calendars, scope, rules, facts, promises, problems)
 
 

@@ -18,6 +18,7 @@ from engine.language.durations import PATTERN as DURATION_PATTERN
 from engine.language.durations import WORKING_PATTERN
 from engine.language.ruleset import Mode, Severity
 from engine.language.tables.policies import HITS
+from engine.problems.codes import CODES
 
 Shape = Mapping[str, Any]
 
@@ -76,6 +77,12 @@ WHEN = {"anyOf": [refer("condition"), {**list_of(refer("condition")), "minItems"
 EACH = refer("each")
 TYPE = refer("type")
 
+SILENCE = Key(
+    "Doubts of `instep check` that are meant so here: the code, and why",
+    map_of(TEXT, one_of(*sorted(code.name for code in CODES.values() if code.severity != "error"))),
+    example='silence: {long-for: "because nobody knows when it began"}',
+)
+
 LABELLED = Form(
     "labelled",
     "An expression with words for people.",
@@ -104,6 +111,7 @@ RULE = Form(
         "title": Key("What the rule does, in one line for people", TEXT, example="title: Refund on the first scan"),
         "doc": Key("Why the rule is there, and what to know about it", TEXT),
         "owner": Key("Who looks at what the rule raises, if its raise names nobody", TEXT, example="owner: customer service"),
+        "silence": SILENCE,
         "runbook": Key("What to do about what the rule raises, if its raise says nothing", TEMPLATE),
         "group": Key("Its place in the precedence: a veto binds the groups below it", refer("group"), required=True),
         "each": Key("Evaluate once for each record of this kind, or each item of a list", EACH, example="each: rma"),
@@ -196,6 +204,7 @@ PARAM = Form(
         "type": Key("What kind of value it is", TYPE, required=True, example="type: {enum: [first_scan, receipt]}"),
         "default": Key("Its value where the client sets none; without one, every client must", {}),
         "doc": Key("What it decides, in one line", TEXT),
+        "silence": SILENCE,
     },
 )
 
@@ -205,6 +214,7 @@ FACT = Form(
     {
         "value": Key("The expression it is worked out by", EXPRESSION, required=True),
         "doc": Key("What it means, in one line", TEXT),
+        "silence": SILENCE,
     },
 )
 
@@ -213,6 +223,7 @@ PROMISE = Form(
     "What must be true of every case at every moment; a breach is an exception of severity critical.",
     {
         "doc": Key("What is promised, in one line", TEXT),
+        "silence": SILENCE,
         "each": Key("Looked at for each record of this kind, or each item of a list", EACH),
         "when": Key("Where the promise counts", EXPRESSION),
         "never": Key("What must never be true", EXPRESSION, example="never: unit.times_refunded > 1"),
@@ -225,7 +236,7 @@ PROMISE = Form(
     },
     also={
         "if": {"required": ["never"]},
-        "then": {"propertyNames": one_of("doc", "each", "when", "never")},
+        "then": {"propertyNames": one_of("doc", "silence", "each", "when", "never")},
         "else": {"required": ["by", "must"]},
     },
 )

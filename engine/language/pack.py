@@ -11,6 +11,7 @@ from engine.facts.schema import Vocabulary
 from engine.language.assemble import Ingredients, assemble
 from engine.language.client import ClientConfig, read_client
 from engine.language.codes import merged, places_of, read_codes, read_codes_file
+from engine.language.doubts import Doubts, idle_silences, unread_by_all
 from engine.language.files import CLIENTS, FACTS, Files, project_root, read_files
 from engine.language.mapping import RecordMapping
 from engine.language.mapping_file import check_owners, read_mapping
@@ -88,22 +89,32 @@ def check(project: Project, actions: Mapping[str, Action], client: str | None = 
     What only some clients bring about in a file of all names them.
     """
     files = _files(project)
-    problems = Problems()
     if client is not None:
-        _compile(files, client, actions, problems, warn=True)
+        problems, doubts = _looked_at(files, client, actions)
+        problems.extend(problem for problem in unread_by_all([doubts]) if problem.place.file.startswith(f"{CLIENTS}/"))
         return problems
-    _compile(files, None, actions, problems, warn=True)
+    problems, doubts = _looked_at(files, None, actions)
     shared = frozenset(problems)
     _check_folders(files, problems)
     brought: dict[Problem, list[str]] = {}
+    everywhere = [doubts]
     for each in clients(files):
-        own = Problems()
-        _compile(files, each, actions, own, warn=True)
+        own, doubts = _looked_at(files, each, actions)
+        everywhere.append(doubts)
         for problem in own:
             if problem not in shared:
                 brought.setdefault(problem, []).append(each)
     problems.extend(_naming(problem, by) for problem, by in brought.items())
+    if not problems.errors:
+        problems.extend([*unread_by_all(everywhere), *idle_silences(everywhere)])
     return problems
+
+
+def _looked_at(files: Files, client: str | None, actions: Mapping[str, Action]) -> tuple[Problems, Doubts]:
+    """The problems of one rule set that nobody silenced, and what is only known once all have been looked at."""
+    problems, doubts = Problems(), Doubts()
+    _compile(files, client, actions, problems, doubts)
+    return doubts.unsilenced(problems), doubts
 
 
 def _naming(problem: Problem, by: Sequence[str]) -> Problem:
@@ -115,10 +126,10 @@ def _naming(problem: Problem, by: Sequence[str]) -> Problem:
 
 
 def _compile(
-    files: Files, client: str | None, actions: Mapping[str, Action], problems: Problems, *, warn: bool = False
+    files: Files, client: str | None, actions: Mapping[str, Action], problems: Problems, doubts: Doubts | None = None
 ) -> RuleSet | None:
     given = gathered(files, client, actions, problems)
-    return None if given is None else assemble(given, problems, warn=warn)
+    return None if given is None else assemble(given, problems, doubts)
 
 
 def gathered(

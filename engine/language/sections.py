@@ -28,6 +28,11 @@ class Sections:
     precedence_place: Place | None = None
     _said: dict[str, dict[str, list[Entry]]] = field(default_factory=dict)  # section -> id -> all that files say, as read
 
+    def entries(self) -> Iterator[Definition]:
+        """Every definition of every section."""
+        for section in _NAMED:
+            yield from getattr(self, section).values()
+
     def add(self, node: Node, problems: Problems) -> None:
         """One rule file more, those of packs first in the order they are extended, then the client's own."""
         if node.is_null:  # an empty file says nothing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def test_a_change_of_a_pack_that_breaks_one_client_names_it(tmp_path: Path) -> N
     files = {
         "rules/clients/other/client.yaml": "client: other\n",
         OWN: "rules: {mine: {group: sync, each: rma, when: exists(rma.late_from), then: [{raise: "
-        "{owner: ops, severity: low, title: x}}]}}",
+        "{owner: ops, severity: low, title: x, runbook: y}}]}}",
     }
     root = project(tmp_path, files)
     assert str(check(root, ACTIONS)) == ""
@@ -109,7 +110,7 @@ def test_a_change_of_a_pack_that_breaks_one_client_names_it(tmp_path: Path) -> N
     (problem,) = check(root, ACTIONS)
     assert str(problem).startswith("rules/clients/other/client.yaml:1:1: error missing-param")
     (root / "rules/clients/other/client.yaml").write_text("client: other\nparams: {margin: 1h}\n")
-    base.write_text(base.read_text().replace("  rma.late_from: rma.due_at - params.margin\n", ""))
+    base.write_text(re.sub(r"  rma.late_from: .*\n", "", base.read_text()))
     (problem,) = check(root, ACTIONS)
     assert problem.place.file == OWN
 

@@ -165,17 +165,19 @@ def test_derived_facts_come_in_an_order_in_which_they_can_be_computed(tmp_path: 
 
 
 def test_answers_are_read_by_rules_about_the_same_kind_of_item(tmp_path: Path) -> None:
-    asks = "raise: {owner: x, severity: low, title: t, answers: {go: a, stop: b}}"
+    asks = "raise: {owner: x, severity: low, title: t, runbook: r, answers: {go: a, stop: b}}"
     shape = '  {id}: {{group: sync, each: {each}, when: \'default(answer.asker, "") == "{word}"\', then: [{{{asks}}}]}}\n'
     head = f"rules:\n  asker: {{group: sync, each: {{l: order.lines}}, when: exists(l.id), then: [{{{asks}}}]}}\n"
     fine = head + shape.format(
-        id="reader", each="{other: order.lines}", word="go", asks="raise: {owner: x, severity: low, title: t}"
+        id="reader", each="{other: order.lines}", word="go", asks="raise: {owner: x, severity: low, title: t, runbook: r}"
     )
     assert problems(tmp_path / "a", fine) == ""
-    elsewhere = head + shape.format(id="reader", each="rma", word="go", asks="raise: {owner: x, severity: low, title: t}")
+    elsewhere = head + shape.format(
+        id="reader", each="rma", word="go", asks="raise: {owner: x, severity: low, title: t, runbook: r}"
+    )
     assert 'there is no rule with answers "asker"' in problems(tmp_path / "b", elsewhere)
     misspelt = head + shape.format(
-        id="reader", each="{l: order.lines}", word="og", asks="raise: {owner: x, severity: low, title: t}"
+        id="reader", each="{l: order.lines}", word="og", asks="raise: {owner: x, severity: low, title: t, runbook: r}"
     )
     assert "go" in problems(tmp_path / "c", misspelt)
 
@@ -189,7 +191,7 @@ rules:
     then:
       - forbid: marketplace.refund
         because: a person decides
-      - raise: {owner: x, severity: low, title: t, answers: {go: a}}
+      - raise: {owner: x, severity: low, title: t, runbook: r, answers: {go: a}}
 """
     assert problems(tmp_path, text) == ""
 
@@ -261,10 +263,10 @@ rules:
   holds:
     group: {group}
     each: rma
-    when: exists(rma.status)
+    when: missing(rma.received_at)
     then: [{{forbid: marketplace.refund, because: x}}]
 """
-    assert problems(tmp_path / "a", forbid.format(group="hold")) == ""
+    assert problems(tmp_path / "a", forbid.format(group="sla")) == ""
     assert "no rule of a group below refund proposes marketplace.refund" in problems(
         tmp_path / "b", forbid.format(group="refund")
     )

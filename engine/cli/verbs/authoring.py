@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,46 +14,41 @@ from engine.cli.output import (
     FOUND,
     console,
     errors,
-    installed_actions,
     misused,
     print_json,
-    print_problems,
-    problem_json,
     read_bytes,
     write_text,
 )
 
 
-@app.command(epilog="Example: instep check")
+class Format(StrEnum):
+    """How problems are printed."""
+
+    text = "text"
+    json = "json"
+    github = "github"
+
+
+@app.command(epilog="Example: instep check --strict")
 def check(
-    path: Annotated[Path | None, typer.Argument(help="Directory with rules/ and mappings/.")] = None,
+    path: Annotated[str | None, typer.Argument(help="Directory with rules/ and mappings/; with --explain, a code.")] = None,
     client: Annotated[str | None, typer.Option(help="Only this client and what it extends.")] = None,
     live: Annotated[
         str | None, typer.Option(metavar="CLIENT", help="Only this client, and ask its systems whether they take its codes.")
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as found problems too.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="github prints workflow annotations.")] = Format.text,
+    explain: Annotated[bool, typer.Option("--explain", help="What a code means, with an example; alone, all codes.")] = False,
     json: Json = False,
 ) -> None:
     """Every problem of every file at once, as file:line:col."""
-    from engine.language.pack import check as check_files  # noqa: PLC0415 - each verb loads only its own floor
-    from engine.language.pack import project_root  # noqa: PLC0415
+    from engine.cli import checking  # noqa: PLC0415 - each verb loads only its own floor
 
-    problems = check_files(project_root(path), installed_actions(), live or client)
-    notes: tuple[str, ...] = ()
-    if live is not None and not problems.errors:
-        from engine.cli.checking import codes_checked  # noqa: PLC0415
-
-        found, notes = codes_checked(project_root(path), live)
-        problems.extend(found)
-    if json:
-        print_json({"problems": [problem_json(p) for p in problems], "notes": list(notes)})
-    else:
-        print_problems(problems)
-        for note in notes:
-            console.print(Text(note, style="dim"))
-        warnings = len(problems) - len(problems.errors)
-        summary = f"{len(problems.errors)} errors, {warnings} warnings" if problems else "No problems found"
-        console.print(Text(summary, style="red" if problems.errors else "green"))
-    if problems.errors:
+    form = Format.json if json else form
+    if explain:
+        checking.explain(path, json=form == Format.json)
+        return
+    if not checking.check(path, live or client, form, strict=strict, live=live is not None):
         raise typer.Exit(FOUND)
 
 

@@ -143,12 +143,12 @@ CODES = (
         """
         # rules/base/example.yaml
         params:
-          refund_reason: {type: text, silence: {unused-param: "for clients to come"}}
+          refund_reason: {type: text}
         """,
         """
         # rules/base/example.yaml
         params:
-          refund_reason: {type: text, default: returned, silence: {unused-param: "for clients to come"}}
+          refund_reason: {type: text, default: returned}
         """,
     ),
     Code(

@@ -92,7 +92,7 @@ CODES = (
         "Too few or too many arguments",
         "The message shows how the function is called.",
         """
-        when: [exists(rma.received_at, rma.requested_at)]
+        when: ['exists(rma.received_at, rma.requested_at)']
         """,
         """
         when: [exists(rma.received_at)]

@@ -43,7 +43,7 @@ CODES = (
         """
         # rules/base/example.yaml
         facts:
-          rma.tardy: {value: rma.received_at > rma.due_at, silence: {unused-fact: "shown to people only"}}
+          rma.tardy: rma.received_at > rma.due_at
         """,
     ),
     Code(

@@ -42,7 +42,7 @@ CODES = (
         """
         # rules/base/example.yaml
         facts:
-          rma.is_done: {value: rma.status == "done", silence: {unused-fact: "shown to people only"}}
+          rma.is_done: rma.status == "done"
         """,
     ),
     Code(
@@ -58,7 +58,7 @@ CODES = (
         """
         # rules/base/example.yaml
         params:
-          speed: {type: {enum: [slow, fast]}, default: fast, silence: {unused-param: "for clients to come"}}
+          speed: {type: {enum: [slow, fast]}, default: fast}
         """,
     ),
     Code(
@@ -74,7 +74,7 @@ CODES = (
         """
         # rules/base/example.yaml
         params:
-          speed: {type: {enum: [slow, fast]}, default: fast, silence: {unused-param: "for clients to come"}}
+          speed: {type: {enum: [slow, fast]}, default: fast}
         """,
     ),
     Code(
@@ -91,7 +91,7 @@ CODES = (
         """
         # rules/base/example.yaml
         params:
-          wide_margin: {type: duration, default: 2h, silence: {unused-param: "for clients to come"}}
+          wide_margin: {type: duration, default: 2h}
         """,
     ),
     Code(

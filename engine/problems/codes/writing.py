@@ -258,7 +258,7 @@ CODES = (
         """
         # rules/base/example.yaml
         facts:
-          rma.asked_at: {value: rma.requested_at, silence: {unused-fact: "shown to people only"}}
+          rma.asked_at: rma.requested_at
         """,
     ),
     Code(
@@ -305,7 +305,7 @@ CODES = (
         """
         # rules/base/example.yaml
         params:
-          wide_margin: {type: duration, default: 2h, silence: {unused-param: "for clients to come"}}
+          wide_margin: {type: duration, default: 2h}
         """,
     ),
 )

@@ -8,43 +8,25 @@ expression guards with `exists`, `missing` or `default`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
-from engine.language.check import Checker
-from engine.language.conditions import leaves
-from engine.language.node import locator
-from engine.language.parse import Fault, parse
-from engine.language.rules import Ground, scope_of
-from engine.language.ruleset import DerivedFact, Expression, Rule
+from engine.language.lints.whole import Read, Whole
+from engine.language.ruleset import Rule
 from engine.language.scope import Scope
 from engine.language.terms import Call, Choice, Comprehension, Field, Logic, Not, Term, every, path_of
-from engine.problems import Problems
+from engine.problems import Problem
 
 _GUARDS = frozenset({"exists", "missing", "default", "known"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """An expression as the checker understands it."""
-
-    expression: Expression
-    term: Term
-
-
-def warn_unguarded(rules: tuple[Rule, ...], facts: tuple[DerivedFact, ...], ground: Ground, problems: Problems) -> None:
+def unguarded_vetoes(whole: Whole) -> Iterator[Problem]:
     """A warning for each late fact that a forbid, or a derived fact it reads, looks at without a guard."""
-    derived: dict[str, _Read] = {}
-    for fact in facts:
-        found = _read(fact.expression, ground.scope.bound(fact.kind, fact.kind))
-        if found is not None:
-            derived[f"{fact.kind}.{fact.name}"] = found
-    by_rule = {rule.id: _reads_of(rule, scope_of(rule.each, ground.scope, ground.questions)) for rule in rules}
-    everywhere = [*derived.values(), *(read for reads in by_rule.values() for read in reads)]
-    late = {name for read in everywhere for name in _guarded_fields(read.term, ground.scope)}
-    for rule in rules:
+    by_rule = {rule.id: _reads_of(rule, whole) for rule in whole.rules}
+    everywhere = [*whole.derived.values(), *(read for reads in by_rule.values() for read in reads)]
+    late = {name for read in everywhere for name in _guarded_fields(read.term, whole.ground.scope)}
+    for rule in whole.rules:
         if rule.forbids:
             guards = frozenset[str]().union(*(_guards(read.term) for read in by_rule[rule.id]))
-            for read in [*by_rule[rule.id], *_facts_read(by_rule[rule.id], derived)]:
+            for read in [*by_rule[rule.id], *_facts_read(by_rule[rule.id], whole.derived)]:
                 for term in _unguarded(read.term, guards, late):
                     name = f"{term.of.type.kind}.{term.name}"
                     path = path_of(term) or name
@@ -52,29 +34,17 @@ def warn_unguarded(rules: tuple[Rule, ...], facts: tuple[DerivedFact, ...], grou
                         f'where {name} has not come this is unknown, and the forbid of "{rule.id}" binds: '
                         f"guard it, as in exists({path}) and ..."
                     )
-                    problems.add(read.expression.place, "unguarded-forbid", said)
+                    yield Problem(whole.place(read, term), "unguarded-forbid", said)
 
 
-def _read(expression: Expression, scope: Scope) -> _Read | None:
-    if expression.constant:
-        return None
-    try:
-        syntax = parse(expression.text)
-    except Fault:
-        return None
-    term = Checker(syntax, scope, Problems(), locator(expression.place)).check(syntax.body)
-    return None if term is None else _Read(expression, term)
+def _reads_of(rule: Rule, whole: Whole) -> list[Read]:
+    units = [forbid.units for forbid in rule.forbids if forbid.units is not None]
+    return [*whole.conditions(rule), *whole.read(units, whole.scope(rule))]
 
 
-def _reads_of(rule: Rule, scope: Scope) -> list[_Read]:
-    expressions = [leaf.expression for leaf in leaves(rule.when)] + [forbid.units for forbid in rule.forbids]
-    read = (_read(expression, scope) for expression in expressions if expression is not None)
-    return [found for found in read if found is not None]
-
-
-def _facts_read(reads: list[_Read], derived: Mapping[str, _Read]) -> list[_Read]:
+def _facts_read(reads: list[Read], derived: Mapping[str, Read]) -> list[Read]:
     """The derived facts these read, straight or through others."""
-    found: dict[str, _Read] = {}
+    found: dict[str, Read] = {}
     waiting = [name for read in reads for name in read.expression.reads]
     while waiting:
         name = waiting.pop()
