@@ -24,7 +24,7 @@ _WIDTH = 100
 
 
 def check(path: str | None, client: str | None, form: str, *, strict: bool, live: bool = False) -> bool:
-    """Print all problems in the wanted form; whether there is nothing to mend. With `live`, the client's systems are asked too."""
+    """Print all problems in the wanted form; whether there is nothing to mend. `live` asks the client's systems too."""
     root = _root(path)
     problems = check_files(root, installed_actions(), client)
     notes: tuple[str, ...] = ()
