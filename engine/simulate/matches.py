@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, get_args
 
 from engine.decide.attention import BUILT_IN
+from engine.decide.match import about_text
 from engine.facts.schema import MONEY, Type
 from engine.language.node import Node
 from engine.language.ruleset import RuleSet, Severity
@@ -27,6 +29,7 @@ NOTHING = "nothing"
 _WORDS = tuple(EXPECTED.keys)
 _ABOUT_EFFECTS = tuple(EFFECT.keys)
 _MADE_UP: Mapping[str, Type] = {name: param.type for name, param in MADE_UP.items()}
+_LISTS = ("about", "answers", "facts")
 _STATUSES: tuple[Status, ...] = get_args(Status)
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
@@ -152,9 +155,13 @@ class MatchReader:
         return {code: self.reader.scalar(code, MONEY, below) for code, _, below in node.items()}
 
     def texts(self, node: Node, what: str) -> frozenset[str]:
-        """One text, or a list of them."""
+        """One text, or a list of them. Numbers are read as they are written."""
         nodes = node.elements if node.kind == "list" else (node,)
-        return frozenset(each.text for each in nodes if each.expect_text(self.problems, what) is not None)
+        plain = [each for each in nodes if each.kind == "scalar" and not each.is_null]
+        for each in nodes:
+            if each not in plain:
+                each.expect_text(self.problems, what)
+        return frozenset(each.text for each in plain)
 
     def rule(self, node: Node) -> str | None:
         """The id of a rule of this set."""
@@ -187,23 +194,23 @@ class MatchReader:
             return (ExceptionMatch(rule, place),)
         if not node.expect_form(self.problems, f"the exception of {rule}", EXPECTED_EXCEPTION):
             return ()
-        texts = {k: n.expect_text(self.problems, f'"{k}"') for k, _, n in node.items() if k not in {"answers", "facts"}}
+        texts = {k: n.expect_text(self.problems, f'"{k}"') for k, _, n in node.items() if k not in _LISTS}
         severity, state = node.get("severity"), node.get("state")
         if severity is not None:
             severity.expect_one_of(self.problems, "a severity", _SEVERITIES)
         if state is not None:
             state.expect_one_of(self.problems, "the state of an exception", ("open", "snoozed"))
-        answers, facts = node.get("answers"), node.get("facts")
+        listed = {k: self.texts(n, f'"{k}"') for k, _, n in node.items() if k in _LISTS}
         found = ExceptionMatch(
             rule,
             place,
             owner=texts.get("owner"),
             severity=texts.get("severity"),
             title=texts.get("title"),
-            about=texts.get("about"),
+            about=frozenset(map(_normal, listed["about"])) if "about" in listed else None,
             item=texts.get("for"),
-            answers=None if answers is None else self.texts(answers, "answers"),
-            facts=None if facts is None else self.texts(facts, "facts"),
+            answers=listed.get("answers"),
+            facts=listed.get("facts"),
             state=_state(texts.get("state") or "open"),
         )
         return (found,)
@@ -265,6 +272,15 @@ class MatchReader:
 
     def _value(self, name: str, wanted: Type, node: Node) -> Any:
         return self.reader.scalar(name, wanted, node)
+
+
+def _normal(text: str) -> str:
+    """An amount as `about` holds it: 10.00 EUR and 10 EUR are the same."""
+    amount, space, currency = text.partition(" ")
+    try:
+        return about_text(Decimal(amount)) + space + currency
+    except InvalidOperation:
+        return text
 
 
 def _state(text: str) -> Literal["open", "snoozed"]:

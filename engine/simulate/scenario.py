@@ -81,7 +81,7 @@ class ExceptionMatch:
     owner: str | None = None
     severity: str | None = None
     title: str | None = None
-    about: str | None = None
+    about: frozenset[str] | None = None
     item: str | None = None
     answers: frozenset[str] | None = None
     facts: frozenset[str] | None = None

@@ -20,7 +20,6 @@ from engine.simulate.happenings import HappeningReader, ReadBeside
 from engine.simulate.matches import MatchReader
 from engine.simulate.scenario import Expected, Happening, Scenario, Step
 
-SUFFIX = ".test.yaml"
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)  # a Monday morning, where a scenario names no start of its own
 
 
@@ -219,8 +218,3 @@ class _Reading:
 
 def _is_time(name: str) -> bool:
     return name == "start" or name[:1] in {"+", "-"} or name[:1].isdigit()
-
-
-def scenario_files(files: Files, folder: str) -> Iterator[str]:
-    """The names of the scenario files of a pack or client."""
-    return (name for name in files.below(folder) if name.endswith(SUFFIX))

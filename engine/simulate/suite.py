@@ -12,10 +12,11 @@ from engine.language.files import CLIENTS, Files, read_files, shipped_root
 from engine.language.node import Node
 from engine.language.pack import clients, gathered, packs
 from engine.language.ruleset import RuleSet
+from engine.language.scenario_names import scenario_files
 from engine.problems import Place, Problems, ProblemsFound, did_you_mean
 from engine.simulate.coverage import Coverage
 from engine.simulate.scenario import Scenario
-from engine.simulate.scenario_file import ScenarioFiles, scenario_files
+from engine.simulate.scenario_file import ScenarioFiles
 from engine.simulate.trying import Tried, try_scenario
 
 BASE = "base"

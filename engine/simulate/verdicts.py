@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,7 +97,10 @@ def _unmet(
                 exceptions.remove(one)
                 return None
             near = [e for e in decision.exceptions if e.rule == match.rule]
-            said = "; ".join(f"{e.state}: {show_exception(e)}" for e in near) or f"no exception of {match.rule} is open"
+            said = (
+                "; ".join(f"{e.state}: {show_exception(e)}{_details(e, match)}" for e in near)
+                or f"no exception of {match.rule} is open"
+            )
             if not near and match.rule in BUILT_IN:
                 said += "; open: " + (", ".join(sorted({e.rule for e in decision.exceptions})) or "nothing")
             return Failure(match.place, wanted, said, _known(rule_set, match.rule))
@@ -116,6 +120,16 @@ def _unmet(
         case FactMatch():
             value = fact_of(decision, match)
             return None if same(value, match.value) else Failure(match.place, wanted, f"{match.field} is {_shown(value)}")
+
+
+def _details(one: ExceptionState, match: ExceptionMatch) -> str:
+    """What was asked for and is not in its title."""
+    told = {
+        "about": one.about if match.about is not None else "",
+        "answers": "" if match.answers is None else ", ".join(one.answers),
+    }
+    said = "; ".join(f"{name} {text or 'nothing'}" for name, text in told.items() if text or getattr(match, name) is not None)
+    return f" [{said}]" if said else ""
 
 
 def _left_over(expected: Expected, effects: list[EffectState], exceptions: list[ExceptionState]) -> Iterator[Failure]:
@@ -162,11 +176,17 @@ def _fits_exception(one: ExceptionState, match: ExceptionMatch) -> bool:
         and match.owner in {None, one.owner}
         and match.severity in {None, one.severity}
         and match.item in {None, one.item}
-        and match.about in {None, one.about}
+        and (match.about is None or _is_about(one.about, match.about))
         and (match.title is None or match.title in one.title)
         and match.answers in {None, frozenset(one.answers)}
         and (match.facts is None or match.facts <= frozenset(one.facts))
     )
+
+
+def _is_about(about: str, wanted: frozenset[str]) -> bool:
+    """Whether it is about just these. Records may be named by their own key: `P1` for `rma_unit:1001/P1`."""
+    named = [text for text in about.split(",") if text]
+    return len(named) == len(wanted) and all({text, re.split("[:/]", text)[-1]} & wanted for text in named)
 
 
 def _fits_veto(veto: Veto, match: VetoMatch) -> bool:
