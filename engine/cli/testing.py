@@ -61,7 +61,7 @@ def tried(path: Path | None, client: str | None, *, named: str = "", coverage: b
         for one in suite.run(covered):
             report.tried.append((suite, one, perf_counter() - began))
             began = perf_counter()
-        if covered is not None:
+        if covered is not None and covered.rules:
             report.coverage.append((suite, covered))
     if not report.tried:
         where = path or "rules/"
@@ -95,7 +95,8 @@ def report_lines(report: Report) -> Iterator[Text]:
         yield Text()
     failed, count = len(report.failed), len(report.tried)
     seconds = sum(s for _, _, s in report.tried)
-    said = f"{failed} of {count} scenarios failed" if failed else f"{count} scenarios, all as promised"
+    fine = "1 scenario, as promised" if count == 1 else f"{count} scenarios, all as promised"
+    said = f"{failed} of {count} scenario{'s' if count > 1 else ''} failed" if failed else fine
     yield Text(f"{said} ({seconds:.1f} s)", style="red" if failed else "green")
 
 

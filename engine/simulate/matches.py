@@ -47,6 +47,7 @@ class MatchReader:
         wanted: list[Match] = []
         unwanted: list[Match] = []
         exact = nothing = False
+        before = len(self.problems)
         for key, place, below in self._entries(node):
             match key:
                 case "exact" if below is not None:
@@ -59,7 +60,7 @@ class MatchReader:
                     unwanted.extend(m for rule in self._named(below) for m in self._closed(rule))
                 case _:
                     wanted.extend(self._match(key, place, below))
-        if not wanted and not unwanted and not nothing and not exact:
+        if not (wanted or unwanted or nothing or exact) and len(self.problems) == before:
             self.problems.add(node.place, "nothing-expected", "nothing is expected here: name what is, or say nothing")
         return Expected(node.place, tuple(wanted), tuple(unwanted), exact, nothing)
 

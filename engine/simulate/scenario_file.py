@@ -140,7 +140,8 @@ class _Reading:
         until_node = node.get("until")
         if until_node is not None:
             until = max(until, self._reader(self.start).instant(until_node, '"until"') or until)
-        self._refuse_empty(given, steps, never, until)
+        if len(problems) == before:
+            self._refuse_empty(given, steps, never, until)
         assuming = self._assuming()
         if len(problems) > before:
             return None
