@@ -11,6 +11,7 @@ from engine.language.forms import BOOLEAN, TEXT, Form, Key, list_of, map_of, one
 from engine.language.ruleset import Severity
 
 TEXTS = {"anyOf": [TEXT, list_of(TEXT)]}
+_NAMED = {"type": ["string", "number"]}
 INSTANT = {"type": "string", "pattern": "^(start|now|[-+0-9].*)$", "examples": ["+2h", "2026-11-01T09:30:00Z"]}
 STATUSES = ("settled", "settled_elsewhere", "refused", "unsure", "planned", "withdrawn")
 _CLIENT = {
@@ -144,7 +145,9 @@ EXPECTED_EXCEPTION = Form(
         "owner": Key("Whose it is", TEXT),
         "severity": Key("How urgent it is", one_of(*get_args(Severity))),
         "title": Key("What its title says", TEXT),
-        "about": Key("What it is about", TEXT),
+        "about": Key(
+            "What it is about; of a record its own key is enough", {"anyOf": [_NAMED, list_of(_NAMED)]}, example="about: P1"
+        ),
         "for": Key("Which item it is for", TEXT),
         "answers": Key("The answers it asks for", TEXTS),
         "facts": Key("The facts it names", TEXTS),

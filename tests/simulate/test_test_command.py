@@ -41,7 +41,7 @@ def test_a_failing_scenario_is_told_as_a_timeline_with_the_reason_and_exit_code_
         "decided   planned: marketplace.refund L1#1 50.00 EUR by pay",
         "expected  nothing  rules/base/small.test.yaml:2:51",
         "actual    planned: marketplace.refund L1#1 50.00 EUR by pay",
-        'rma.status == "approved" is true: rma:1001.status = approved  rules/base/base.yaml:13:43',
+        'rma.status == "approved" is true: rma:1001.status = approved  rules/base/base.yaml:13:42',
         "1 of 2 scenarios failed",
     ):
         assert told in done.stdout
