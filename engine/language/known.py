@@ -14,7 +14,7 @@ from engine.language.files import CLIENTS, FACTS, Files
 from engine.language.params import ParamSpec, read_param
 from engine.language.sections import Sections, read_file, yaml_files
 from engine.language.vocabulary import read_vocabulary
-from engine.problems import Problems
+from engine.problems import Place, Problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Known:
     packs: tuple[str, ...]
     clients: tuple[str, ...]
     groups: tuple[str, ...]
+    rules: Mapping[str, Place]
     params: Mapping[str, ParamSpec]
     actions: Mapping[str, Action]
     connectors: Mapping[str, type[Connector]]
@@ -55,6 +56,7 @@ def known_in(files: Files, actions: Mapping[str, Action], connectors: Mapping[st
         packs=packs_in(files),
         clients=files.folders(CLIENTS),
         groups=sections.precedence,
+        rules={name: each.place for name, each in sections.rules.items()},
         params={name: spec for name, spec in specs.items() if spec is not None},
         actions=actions,
         connectors=connectors,

@@ -164,3 +164,43 @@ def diff(
             console.print(Text("Nothing changed in meaning", style="green"))
     if any(changes.values()):
         raise typer.Exit(FOUND)
+
+
+new = typer.Typer(name="new", help="A client or a rule to start from.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(new)
+Here = Annotated[Path | None, typer.Option("--root", help="Directory of the project (default: here).")]
+
+
+@new.command("client", epilog="Example: instep new client northwind")
+def new_client(name: Annotated[str, typer.Argument(help="Its name, which is its folder's too.")], root: Here = None) -> None:
+    """A client: its client.yaml and a first scenario."""
+    from engine.cli.scaffolds import Refusal, new_client  # noqa: PLC0415
+
+    try:
+        _made(new_client((root or Path.cwd()).resolve(), name), f"instep check, then instep test --client {name}")
+    except Refusal as fault:
+        misused(f"instep new client: {fault}")
+
+
+@new.command("rule", epilog="Example: instep new rule unanswered_return --client northwind")
+def new_rule(
+    rule_id: Annotated[str, typer.Argument(metavar="ID", help="Its id: lower-case letters, digits and _.")],
+    client: Annotated[
+        str | None, typer.Option(help="Whose rule it is (default: the only client, or rules/base of your own).")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="Its place in the precedence (default: sync).")] = None,
+    root: Here = None,
+) -> None:
+    """A rule, with comments that tell what each key means, and its scenarios."""
+    from engine.cli.scaffolds import Refusal, new_rule  # noqa: PLC0415
+
+    try:
+        _made(new_rule((root or Path.cwd()).resolve(), rule_id, client, group), "instep check, then instep test")
+    except Refusal as fault:
+        misused(f"instep new rule: {fault}")
+
+
+def _made(paths: list[Path], following: str) -> None:
+    for path in paths:
+        console.print(Text(str(path)))
+    console.print(Text(f"Next: {following}", style="dim"))
