@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.cli.output import installed_actions
 from engine.decide.decision import decide
 from engine.decide.document import BadDocument, decision_to_json, read_case
 from engine.facts.codec import loads
+from engine.facts.outside import installed_actions
 from engine.language.pack import load, project_root
 
 __all__ = ["BadDocument", "decided"]

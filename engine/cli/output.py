@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Container, Mapping, MutableMapping
+from collections.abc import Container, MutableMapping
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from engine.facts.codec import dumps
-from engine.facts.outside import Action, Connector, installed_connectors
+from engine.facts.outside import installed_actions as installed_actions  # noqa: PLC0414 - verbs take it from here
 from engine.problems import Problem, Problems
 
 FINE, FOUND, MISUSED = 0, 1, 2
@@ -105,12 +105,3 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as fault:
         misused(f"cannot write {path}: {fault.strerror}")
-
-
-def actions_of(connectors: Mapping[str, type[Connector]]) -> dict[str, Action]:
-    """Every action of the installed connectors, as `role.action`."""
-    return {f"{c.role}.{name}": action for c in connectors.values() for name, action in c.actions.items()}
-
-
-def installed_actions() -> dict[str, Action]:
-    return actions_of(installed_connectors())

@@ -12,12 +12,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.output import installed_actions
 from engine.decide.decision import Decision, decide
 from engine.decide.memory import Memory
 from engine.decide.people import NotPossible
 from engine.facts.case import case_of
 from engine.facts.codec import loads
+from engine.facts.outside import installed_actions
 from engine.language.files import Files
 from engine.language.pack import load, project_root
 from engine.language.ruleset import RuleSet

@@ -13,8 +13,8 @@ from typing import Any
 from rich.text import Text
 
 from engine.cli.explaining import entry_lines
-from engine.cli.output import installed_actions
 from engine.decide.document import entry_to_json
+from engine.facts.outside import installed_actions
 from engine.language.durations import show_duration
 from engine.language.pack import project_root
 from engine.language.show import show

@@ -241,3 +241,8 @@ class OffersCodes(Protocol):
 def installed_connectors() -> dict[str, type[Connector]]:
     """Every connector by its name, from the entry points `instep.connectors`."""
     return {point.name: point.load() for point in entry_points(group="instep.connectors")}
+
+
+def installed_actions() -> dict[str, Action]:
+    """Every action of the installed connectors, as `role.action`."""
+    return {f"{c.role}.{name}": action for c in installed_connectors().values() for name, action in c.actions.items()}

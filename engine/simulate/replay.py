@@ -22,7 +22,7 @@ from engine.decide.people import NotPossible
 from engine.facts.case import Case, case_of
 from engine.facts.effects import EffectState
 from engine.facts.outside import Event
-from engine.facts.record import Observation
+from engine.facts.record import Observation, RecordState
 from engine.language.mapping import observe
 from engine.language.ruleset import RuleSet
 from engine.run.cadence import due_at
@@ -36,7 +36,7 @@ from engine.run.summary import summary_text
 from engine.run.worker import opened_at
 from engine.simulate.held import HeldCases, HeldRecords, HeldStates
 from engine.simulate.history import Looked, Outcome, Stepped, TakenIn
-from engine.store.base import CaseRow
+from engine.store.base import CaseRow, Node, RecordRow
 
 Mode = Literal["exact", "what_if"]
 MOST_ROUNDS = 10_000  # timers and sends at one instant; more is a case that does not come to rest
@@ -76,7 +76,14 @@ class Replay:
     """Feed it entries in order; `record` is told of every decision. The clock moves with them."""
 
     def __init__(
-        self, rule_set: RuleSet, mode: Mode, past: Past, record: Callable[[Seen], None], start: datetime, *, own: Any = None
+        self,
+        rule_set: RuleSet,
+        mode: Mode,
+        past: Past,
+        record: Callable[[Seen], None],
+        start: datetime,
+        *,
+        own: frozenset[Node] | None = None,
     ) -> None:
         self.rule_set = rule_set
         self.states = HeldStates()
@@ -96,6 +103,11 @@ class Replay:
         linking = Linking(self._records, self._cases, self._absorb)
         self._observing = Observing(self, self._records, self._cases, linking, self.clock, lambda _: None)
         self._client = tuple(sorted(k.name for k in rule_set.vocabulary.kinds.values() if k.scope == "client"))
+
+    def preset(self, states: Iterable[RecordState]) -> None:
+        """What was known of the client before this part began."""
+        for state in states:
+            self._records.put(RecordRow(0, state.kind, state.key, state.seen_at, self.states.encode(state)))
 
     def take(self, entry: TakenIn | Stepped | Looked) -> None:
         """Moves on to the instant of the entry, and takes it."""
@@ -146,7 +158,7 @@ class Replay:
         self.set_aside += len(aside)
         touched: set[int] = set()
         for one in observed:
-            if self._own is None or (one.kind, one.key) in self._own:
+            if self._own is None or (one.kind, one.key) in self._own or one.kind in self._client:
                 touched |= self._observing.observe(self._without_ours(one), self._seq)
         return touched
 

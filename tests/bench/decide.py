@@ -24,12 +24,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from engine.cli.output import installed_actions
 from engine.decide import Memory, decide
 from engine.decide.document import read_case
 from engine.decide.match import Pass, match
 from engine.decide.view import View, changed, view_of
 from engine.facts.derive import derive
+from engine.facts.outside import installed_actions
 from engine.language.pack import load
 from engine.language.ruleset import RuleSet
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from engine.cli.output import installed_actions
 from engine.decide import Decision, Memory, decide
 from engine.decide.document import read_case
+from engine.facts.outside import installed_actions
 from engine.language.pack import load
 from engine.language.ruleset import RuleSet
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.output import installed_actions
+from engine.facts.outside import installed_actions
 from engine.language.batches import Cadence, parse_batch
 from engine.language.files import Files, read_files
 from engine.language.pack import check, client_directory, clients, files_of, load, load_client, project_root

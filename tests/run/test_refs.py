@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.output import installed_actions
+from engine.facts.outside import installed_actions
 from engine.language.files import read_files
 from engine.language.pack import files_of, load
 from engine.run.past_rules import NoSuchRuleSet

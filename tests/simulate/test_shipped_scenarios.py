@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.output import installed_actions
+from engine.facts.outside import installed_actions
 from engine.simulate.suite import Suite, suites
 from engine.simulate.trying import try_scenario
 

@@ -1,0 +1,206 @@
+"""A history cut into parts that have nothing to do with each other, so that they can be replayed side by side.
+
+The history is read once, however long it is. What goes into which part is known only at its end, so entries wait in a file of
+their own meanwhile; what is held in memory grows with the number of records, not with the number of events.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.decide.people import NotPossible
+from engine.facts.outside import Event
+from engine.language.mapping import observe
+from engine.language.ruleset import RuleSet
+from engine.run.deeds import PERSON, Deed
+from engine.run.intake import corrected
+from engine.simulate.history import Entry, Looked, Outcome, Stepped, TakenIn, parsed, written
+from engine.store.base import Node
+
+SHARED = -1  # the part of what is the same for every case of the client
+COMMIT_EVERY = 5000
+TABLES = """
+create table entries (part integer, number integer, told text);
+create table roots (node integer primary key, root integer);
+create table names (node integer primary key, name text);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What was found while cutting. `spans` are ranges of parts of about equal work."""
+
+    path: Path
+    events: int
+    set_aside: int
+    parts: int
+    spans: tuple[tuple[int, int], ...]
+
+
+class _Union:
+    """Which nodes belong together."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self._parents = array("q")
+
+    def number(self, name: str) -> int:
+        known = self.numbers.get(name)
+        if known is None:
+            known = self.numbers[name] = len(self._parents)
+            self._parents.append(known)
+        return known
+
+    def root(self, node: int) -> int:
+        while self._parents[node] != node:
+            self._parents[node] = self._parents[self._parents[node]]
+            node = self._parents[node]
+        return node
+
+    def join(self, one: int, other: int) -> None:
+        a, b = self.root(one), self.root(other)
+        self._parents[max(a, b)] = min(a, b)
+
+
+def cut(
+    history: Iterable[Entry],
+    rule_sets: Sequence[RuleSet],
+    path: Path,
+    spans: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Cut:
+    """Writes the parts of a history to a new file. What belongs together under any of the rule sets is one part."""
+    union = _Union()
+    events = aside = 0
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("pragma journal_mode = off; pragma synchronous = off;" + TABLES)
+        for number, entry in enumerate(history):
+            if isinstance(entry, TakenIn):
+                events += len(entry.events)
+                aside += _cut_events(db, union, entry, number, rule_sets)
+            else:
+                node = union.number(entry.case)
+                _write(db, node, number, entry)
+            if number % COMMIT_EVERY == 0:
+                db.commit()
+                progress(events)
+        db.executemany("insert into roots values (?, ?)", ((n, union.root(n)) for n in range(len(union.numbers))))
+        db.execute("insert into roots values (?, ?)", (SHARED, SHARED))
+        db.executemany("insert into names values (?, ?)", ((n, name) for name, n in union.numbers.items()))
+        db.execute("create table work as select r.root as part, e.number, e.told from entries e join roots r on r.node = e.part"
+                   " order by r.root, e.number, e.rowid")  # fmt: skip
+        db.execute("create index work_by_part on work (part, number)")
+        db.execute("create index roots_by_root on roots (root)")
+        db.commit()
+        progress(events)
+        return Cut(path, events, aside, *_spans(db, spans))
+
+
+def _cut_events(db: sqlite3.Connection, union: _Union, entry: TakenIn, number: int, rule_sets: Sequence[RuleSet]) -> int:
+    """One entry for each part that some of the events belong to. Answers how many belong to none."""
+    by_part: dict[int, list[Event]] = {}
+    aside = 0
+    for event in entry.events:
+        nodes = _nodes(event, rule_sets)
+        parts = sorted({SHARED if names is None else _joined(union, names) for names in nodes})
+        aside += not parts
+        for part in parts:
+            by_part.setdefault(part, []).append(event)
+    for part, events in by_part.items():
+        _write(db, part, number, TakenIn(entry.at, tuple(events)))
+    return aside
+
+
+def _joined(union: _Union, names: Sequence[str]) -> int:
+    numbers = [union.number(name) for name in names]
+    for other in numbers[1:]:
+        union.join(numbers[0], other)
+    return numbers[0]
+
+
+def _nodes(event: Event, rule_sets: Sequence[RuleSet]) -> list[list[str] | None]:
+    """For each record the event tells of, the names of all it is tied to; None for records of the client."""
+    if event.connector == PERSON:
+        return _of_person(event)
+    found: list[list[str] | None] = []
+    for rule_set in rule_sets:
+        observed, _ = observe(rule_set.mappings.get(event.kind, ()), event)
+        for one in observed:
+            shared = rule_set.vocabulary[one.kind].scope == "client"
+            found.append(None if shared else [f"{one.kind}:{one.key}", *(f"{kind}:{key}" for kind, key in sorted(one.links))])
+    return found
+
+
+def _of_person(event: Event) -> list[list[str] | None]:
+    try:
+        deed = Deed.of(event)
+        if deed.kind == "person.correct":
+            kind, key, _, _ = corrected(deed)
+            return [[f"{kind}:{key}"]]
+    except (NotPossible, ValueError):
+        return []
+    return [[deed.case]]
+
+
+def _write(db: sqlite3.Connection, part: int, number: int, entry: Entry) -> None:
+    db.execute("insert into entries values (?, ?, ?)", (part, number, "".join(written([entry]))))
+
+
+def _spans(db: sqlite3.Connection, wanted: int) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """How many parts there are, and ranges of them with about as many entries each."""
+    counted = "select part, count(*) from work where part <> ? group by part order by part"
+    sizes = db.execute(counted, (SHARED,)).fetchall()
+    most = max(1, sum(size for _, size in sizes) // max(1, wanted))
+    spans: list[tuple[int, int]] = []
+    first, held = None, 0
+    for part, size in sizes:
+        first = part if first is None else first
+        held += size
+        if held >= most:
+            spans.append((first, part))
+            first, held = None, 0
+    if first is not None:
+        spans.append((first, sizes[-1][0]))
+    return len(sizes), tuple(spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: its entries in order, each with its place in the whole history, and the records it is about."""
+
+    number: int
+    entries: tuple[tuple[int, TakenIn | Stepped | Looked], ...]
+    outcomes: tuple[Outcome, ...]
+    own: frozenset[Node]
+
+
+def parts(db: sqlite3.Connection, span: tuple[int, int]) -> Iterator[Part]:
+    """The parts of a range, one at a time."""
+    for (number,) in db.execute("select distinct part from work where part between ? and ? order by part", span).fetchall():
+        yield part(db, number)
+
+
+def part(db: sqlite3.Connection, number: int) -> Part:
+    entries: list[tuple[int, TakenIn | Stepped | Looked]] = []
+    outcomes: list[Outcome] = []
+    for place, told in db.execute("select number, told from work where part = ? order by number, rowid", (number,)):
+        for entry in parsed(told.splitlines(), "history"):
+            if isinstance(entry, Outcome):
+                outcomes.append(entry)
+            elif isinstance(entry, TakenIn) and entries and entries[-1][0] == place and isinstance(entries[-1][1], TakenIn):
+                entries[-1] = (place, TakenIn(entry.at, (*entries[-1][1].events, *entry.events)))
+            else:
+                entries.append((place, entry))
+    names = db.execute("select n.name from roots r join names n on n.node = r.node where r.root = ?", (number,))
+    own = frozenset((kind, key) for kind, _, key in (name.partition(":") for (name,) in names))
+    return Part(number, tuple(entries), tuple(outcomes), own)
+
+
+def shared(db: sqlite3.Connection) -> tuple[tuple[int, TakenIn], ...]:
+    """What is the same for every case, each with its place in the whole history."""
+    return tuple((place, entry) for place, entry in part(db, SHARED).entries if isinstance(entry, TakenIn))
