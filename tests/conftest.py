@@ -1,9 +1,25 @@
 """Drawn cases are the same in every run, so that a red run can be repeated; `HYPOTHESIS_PROFILE=search` draws new ones."""
 
-import os
+from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from engine.demo import DemoLine, Summary, play
 
 settings.register_profile("steady", derandomize=True)
 settings.register_profile("search", derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+Played = tuple[Summary, list[DemoLine], Path]
+
+
+@pytest.fixture(scope="session")
+def demo_day(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """The demo, played once for all who look at it: its summary, what it told, and the store it left."""
+    database = tmp_path_factory.mktemp("demo") / "demo.db"
+    lines: list[DemoLine] = []
+    return play(fast=True, root=None, database=database, emit=lines.append), lines, database

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from engine.cli.output import console
-from engine.demo.play import play
+from engine.demo.play import books_of, play
 from engine.demo.summary import Summary
 from engine.demo.telling import DemoLine
 
@@ -28,6 +29,7 @@ def play_demo(root: Path | None, database: Path, *, fast: bool, quiet: bool) -> 
     """Plays the demo into a fresh `database` and returns its summary as JSON values."""
     for leftover in (database, Path(f"{database}-wal"), Path(f"{database}-shm")):
         leftover.unlink(missing_ok=True)
+    rmtree(books_of(database), ignore_errors=True)
     summary = play(fast=fast, root=root, database=database, emit=(lambda _: None) if quiet else _tell)
     if not quiet:
         console.print(_table(summary))

@@ -45,6 +45,11 @@ LATE, TWICE = 0.1, 0.15  # of deliveries: come late, and so after younger ones; 
 Emit = Callable[[DemoLine], None]
 
 
+def books_of(database: Path) -> Path:
+    """Where the postings of the day that is played into this store are written."""
+    return database.with_name(f"{database.stem}-books")
+
+
 def play(*, fast: bool, root: Path | None, database: Path, emit: Emit) -> Summary:
     """Plays the demo and leaves its store at `database`, with the books beside it.
 
@@ -61,7 +66,7 @@ async def _play(root: Path, database: Path, emit: Emit, pace: float) -> Summary:
     started = time.monotonic()
     deeds = deque(story())
     clock = VirtualClock(MORNING + deeds[0].at)
-    outside = Outside(clock, database.with_name(f"{database.stem}-books"))
+    outside = Outside(clock, books_of(database))
     while deeds[0].at < timedelta(0):
         deed = deeds.popleft()
         clock.move(MORNING + deed.at)

@@ -13,7 +13,7 @@ from engine.facts.codec import decode_fields, loads
 from engine.facts.merge import CORRECTION
 from engine.facts.outside import Event, Hint
 from engine.facts.record import Observation
-from engine.language.mapping import observe
+from engine.language.mapping import Reader
 from engine.language.ruleset import RuleSet
 from engine.run.clock import Clock
 from engine.run.deeds import PERSON, Deed
@@ -36,6 +36,7 @@ class Intake:
         self._worker = worker
         self._clock = clock
         self._asking = asking
+        self._reader = Reader()
         linking = Linking(store.records, store.cases, worker.absorb)
         self._observing = Observing(worker, store.records, store.cases, linking, clock, asking.for_stubs)
         self._log = structlog.get_logger("instep.intake")
@@ -95,7 +96,7 @@ class Intake:
         return set()
 
     def _observations(self, entry: Journalled) -> set[int]:
-        observed, aside = observe(self._worker.rule_set.mappings.get(entry.event.kind, ()), entry.event)
+        observed, aside = self._reader.observe(self._worker.rule_set.mappings.get(entry.event.kind, ()), entry.event)
         touched: set[int] = set()
         for observation in observed:
             touched |= self._observing.observe(observation, entry.seq)

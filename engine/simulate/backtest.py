@@ -23,18 +23,17 @@ from pathlib import Path
 from typing import Self
 
 from engine.facts.merge import merge
-from engine.facts.outside import Event, installed_actions
+from engine.facts.outside import installed_actions
 from engine.facts.record import Observation, RecordState
 from engine.language.files import Files
-from engine.language.mapping import observe
 from engine.language.pack import load
 from engine.language.ruleset import RuleSet
 from engine.simulate import parts
 from engine.simulate.difference import Difference, differences
-from engine.simulate.history import Entry, Looked, Stepped, TakenIn
+from engine.simulate.history import Entry, Looked, Stepped
 from engine.simulate.oracle import Difference as Disagreement
 from engine.simulate.oracle import SecondOpinion
-from engine.simulate.replay import Mode, Replay, Seen, past_of
+from engine.simulate.replay import Mode, Replay, Seen, Told, ToldAt, mappings_of, past_of
 from engine.simulate.seen import CaseSeen, Recorder, Totals
 
 SPANS = 128  # ranges of parts that are worked off one at a time
@@ -67,6 +66,7 @@ class Plan:
     against: Mapping[str, bytes] | None = None
     exact: bool = False
     wanted: Wanted = field(default_factory=Wanted)
+    keep_cases: bool = False  # the outcome of every case in the result, to be kept or held against what was kept
     second_opinion: bool = False
 
 
@@ -95,6 +95,7 @@ class Result:
     differing: int = 0  # cases
     differences: list[Difference] = field(default_factory=list)
     stories: list[Story] = field(default_factory=list)
+    cases: dict[str, CaseSeen] = field(default_factory=dict)
     recorded: int = 0
     same: int = 0
     unlike: list[str] = field(default_factory=list)
@@ -113,6 +114,7 @@ class Result:
         told = {story.case for story in other.stories[:room]}
         self.stories.extend(other.stories[:room])
         self.differences.extend(d for d in other.differences if d.case in told)
+        self.cases.update(other.cases)
         self.recorded += other.recorded
         self.same += other.same
         self.unlike.extend(other.unlike)
@@ -137,7 +139,7 @@ def backtest(
     with tempfile.TemporaryDirectory(prefix="instep-") as folder:
         cut = parts.cut(history, sets, Path(folder) / "parts.sqlite", SPANS, cutting)
         result.after.counts.update({"events": cut.events, "outside": cut.set_aside})
-        work = partial(_Work, plan, cut.path)
+        work = partial(_Work, plan, cut)
         for done, found in enumerate(_mapped(work, sets, cut.spans, workers), 1):
             result.merge(found)
             replaying(done, len(cut.spans), cut.events)
@@ -177,21 +179,21 @@ class _Change:
     """A change of what is the same for every case: the observations, and all such records after it."""
 
     place: int
-    entry: TakenIn
+    entry: ToldAt
     states: tuple[RecordState, ...]
 
 
 class _Work:
     """Replays parts in one process."""
 
-    def __init__(self, plan: Plan, path: Path) -> None:
+    def __init__(self, plan: Plan, cut: parts.Cut) -> None:
         self._plan = plan
-        self._path = path
+        self._cut = cut
         self._stack = ExitStack()
         self.sets: list[RuleSet] = []
 
     def __enter__(self) -> Self:
-        self._db = self._stack.enter_context(closing(sqlite3.connect(self._path)))
+        self._db = self._stack.enter_context(closing(sqlite3.connect(self._cut.path)))
         self._shared = parts.shared(self._db)
         self._changes: dict[str, tuple[_Change, ...]] = {}
         self._second: SecondOpinion | None = None
@@ -216,6 +218,8 @@ class _Work:
             self._compare_with_recorded(one, result)
         after = self._run(one, self.sets[0], "what_if", result.after, result)
         result.digest = _digest(result.digest, *(f"{c.case} {c!r}" for c in after.values()))
+        if self._plan.keep_cases:
+            result.cases.update(after)
         if len(self.sets) < 2:
             return
         before = self._run(one, self.sets[1], "what_if", result.before)
@@ -242,7 +246,7 @@ class _Work:
                 ]
 
         replay = self._replay(one, rule_set, mode, seen)
-        cases = recorder.cases()
+        cases = recorder.cases(replay.absorbed)
         counted = {"decisions": recorder.passes, "set_aside": replay.set_aside, "missed_answers": replay.missed_answers}
         totals.add(cases, counted)
         return {case.case: case for case in cases}
@@ -254,12 +258,11 @@ class _Work:
         begun = bisect_right(changes, one.entries[0][0], key=lambda c: c.place)
         if begun:
             replay.preset(changes[begun - 1].states)
-        last = one.entries[-1][0]
-        later = [(c.place, c.entry) for c in changes[begun:] if c.place <= last]
+        later = [(c.place, c.entry) for c in changes[begun:]]
         for _, entry in sorted([*later, *one.entries], key=lambda placed: placed[0]):
             replay.take(entry)
         if mode == "what_if":
-            replay.run_until(replay.clock(), inclusive=True)
+            replay.run_until(self._cut.ends or replay.clock(), inclusive=True)
         return replay
 
     def _compare_with_recorded(self, one: parts.Part, result: Result) -> None:
@@ -284,17 +287,17 @@ class _Work:
         return self._changes[rule_set.hash]
 
 
-def _changes(shared: Iterable[tuple[int, TakenIn]], rule_set: RuleSet) -> Iterator[_Change]:
+def _changes(shared: Iterable[tuple[int, ToldAt]], rule_set: RuleSet) -> Iterator[_Change]:
     states: dict[tuple[str, str], RecordState] = {}
+    mappings, kinds = mappings_of(rule_set), rule_set.vocabulary.client
     for place, entry in shared:
-        changed: list[Event] = []
-        for event in entry.events:
-            observed, _ = observe(rule_set.mappings.get(event.kind, ()), event)
-            news = [_merged(states, one) for one in observed if rule_set.vocabulary[one.kind].scope == "client"]
+        changed: list[Told] = []
+        for told in entry.events:
+            news = [_merged(states, one) for one in told.observed.get(mappings, ()) if one.kind in kinds]
             if any(news):
-                changed.append(event)
+                changed.append(told)
         if changed:
-            yield _Change(place, TakenIn(entry.at, tuple(changed)), tuple(states[node] for node in sorted(states)))
+            yield _Change(place, ToldAt(entry.at, tuple(changed)), tuple(states[node] for node in sorted(states)))
 
 
 def _merged(states: dict[tuple[str, str], RecordState], one: Observation) -> bool:
@@ -305,8 +308,8 @@ def _merged(states: dict[tuple[str, str], RecordState], one: Observation) -> boo
 
 
 def _observed(one: parts.Part) -> tuple[tuple[datetime, str], ...]:
-    taken = [entry for _, entry in one.entries if isinstance(entry, TakenIn)]
-    return tuple((entry.at, f"{event.kind} {event.about}".strip()) for entry in taken for event in entry.events)
+    taken = [entry for _, entry in one.entries if isinstance(entry, ToldAt)]
+    return tuple((entry.at, told.what) for entry in taken for told in entry.events)
 
 
 def _common(one: list[str], other: list[str]) -> int:

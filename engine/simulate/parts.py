@@ -6,26 +6,29 @@ their own meanwhile; what is held in memory grows with the number of records, no
 
 from __future__ import annotations
 
+import pickle
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from engine.decide.people import NotPossible
 from engine.facts.outside import Event
-from engine.language.mapping import observe
 from engine.language.ruleset import RuleSet
-from engine.run.deeds import PERSON, Deed
+from engine.run.deeds import Deed
 from engine.run.intake import corrected
-from engine.simulate.history import Entry, Looked, Outcome, Stepped, TakenIn, parsed, written
+from engine.simulate.history import Entry, Looked, Outcome, Stepped, TakenIn
+from engine.simulate.replay import Telling, Told, ToldAt
 from engine.store.base import Node
 
+Placed = ToldAt | Stepped | Looked
 SHARED = -1  # the part of what is the same for every case of the client
 COMMIT_EVERY = 5000
 TABLES = """
-create table entries (part integer, number integer, told text);
+create table entries (part integer, number integer, told blob);
 create table roots (node integer primary key, root integer);
 create table names (node integer primary key, name text);
 """
@@ -40,6 +43,7 @@ class Cut:
     set_aside: int
     parts: int
     spans: tuple[tuple[int, int], ...]
+    ends: datetime | None  # the last instant of the history
 
 
 class _Union:
@@ -76,13 +80,17 @@ def cut(
 ) -> Cut:
     """Writes the parts of a history to a new file. What belongs together under any of the rule sets is one part."""
     union = _Union()
+    telling = Telling(rule_sets)
+    kinds = frozenset(kind for rule_set in rule_sets for kind in rule_set.vocabulary.client)
     events = aside = 0
+    ends: datetime | None = None
     with closing(sqlite3.connect(path)) as db:
         db.executescript("pragma journal_mode = off; pragma synchronous = off;" + TABLES)
         for number, entry in enumerate(history):
+            ends = ends if isinstance(entry, Outcome) else entry.at
             if isinstance(entry, TakenIn):
                 events += len(entry.events)
-                aside += _cut_events(db, union, entry, number, rule_sets)
+                aside += _cut_events(db, union, telling.told(entry), number, kinds)
             else:
                 node = union.number(entry.case)
                 _write(db, node, number, entry)
@@ -98,21 +106,21 @@ def cut(
         db.execute("create index roots_by_root on roots (root)")
         db.commit()
         progress(events)
-        return Cut(path, events, aside, *_spans(db, spans))
+        return Cut(path, events, aside, *_spans(db, spans), ends)
 
 
-def _cut_events(db: sqlite3.Connection, union: _Union, entry: TakenIn, number: int, rule_sets: Sequence[RuleSet]) -> int:
+def _cut_events(db: sqlite3.Connection, union: _Union, entry: ToldAt, number: int, kinds: frozenset[str]) -> int:
     """One entry for each part that some of the events belong to. Answers how many belong to none."""
-    by_part: dict[int, list[Event]] = {}
+    by_part: dict[int, list[Told]] = {}
     aside = 0
-    for event in entry.events:
-        nodes = _nodes(event, rule_sets)
+    for told in entry.events:
+        nodes = _nodes(told, kinds)
         parts = sorted({SHARED if names is None else _joined(union, names) for names in nodes})
         aside += not parts
         for part in parts:
-            by_part.setdefault(part, []).append(event)
+            by_part.setdefault(part, []).append(told)
     for part, events in by_part.items():
-        _write(db, part, number, TakenIn(entry.at, tuple(events)))
+        _write(db, part, number, ToldAt(entry.at, tuple(events)))
     return aside
 
 
@@ -123,17 +131,15 @@ def _joined(union: _Union, names: Sequence[str]) -> int:
     return numbers[0]
 
 
-def _nodes(event: Event, rule_sets: Sequence[RuleSet]) -> list[list[str] | None]:
+def _nodes(told: Told, kinds: frozenset[str]) -> list[list[str] | None]:
     """For each record the event tells of, the names of all it is tied to; None for records of the client."""
-    if event.connector == PERSON:
-        return _of_person(event)
-    found: list[list[str] | None] = []
-    for rule_set in rule_sets:
-        observed, _ = observe(rule_set.mappings.get(event.kind, ()), event)
-        for one in observed:
-            shared = rule_set.vocabulary[one.kind].scope == "client"
-            found.append(None if shared else [f"{one.kind}:{one.key}", *(f"{kind}:{key}" for kind, key in sorted(one.links))])
-    return found
+    if told.person is not None:
+        return _of_person(told.person)
+    every = dict.fromkeys((one.kind, one.key, one.links) for observed in told.observed.values() for one in observed)
+    return [
+        None if kind in kinds else [f"{kind}:{key}", *(f"{other}:{name}" for other, name in sorted(links))]
+        for kind, key, links in every
+    ]
 
 
 def _of_person(event: Event) -> list[list[str] | None]:
@@ -147,8 +153,8 @@ def _of_person(event: Event) -> list[list[str] | None]:
     return [[deed.case]]
 
 
-def _write(db: sqlite3.Connection, part: int, number: int, entry: Entry) -> None:
-    db.execute("insert into entries values (?, ?, ?)", (part, number, "".join(written([entry]))))
+def _write(db: sqlite3.Connection, part: int, number: int, entry: Placed | Outcome) -> None:
+    db.execute("insert into entries values (?, ?, ?)", (part, number, pickle.dumps(entry, pickle.HIGHEST_PROTOCOL)))
 
 
 def _spans(db: sqlite3.Connection, wanted: int) -> tuple[int, tuple[tuple[int, int], ...]]:
@@ -174,7 +180,7 @@ class Part:
     """One part: its entries in order, each with its place in the whole history, and the records it is about."""
 
     number: int
-    entries: tuple[tuple[int, TakenIn | Stepped | Looked], ...]
+    entries: tuple[tuple[int, Placed], ...]
     outcomes: tuple[Outcome, ...]
     own: frozenset[Node]
 
@@ -186,21 +192,21 @@ def parts(db: sqlite3.Connection, span: tuple[int, int]) -> Iterator[Part]:
 
 
 def part(db: sqlite3.Connection, number: int) -> Part:
-    entries: list[tuple[int, TakenIn | Stepped | Looked]] = []
+    entries: list[tuple[int, Placed]] = []
     outcomes: list[Outcome] = []
     for place, told in db.execute("select number, told from work where part = ? order by number, rowid", (number,)):
-        for entry in parsed(told.splitlines(), "history"):
-            if isinstance(entry, Outcome):
-                outcomes.append(entry)
-            elif isinstance(entry, TakenIn) and entries and entries[-1][0] == place and isinstance(entries[-1][1], TakenIn):
-                entries[-1] = (place, TakenIn(entry.at, (*entries[-1][1].events, *entry.events)))
-            else:
-                entries.append((place, entry))
+        entry: Placed | Outcome = pickle.loads(told)  # noqa: S301 - written by `cut` a moment ago, in a folder of our own
+        if isinstance(entry, Outcome):
+            outcomes.append(entry)
+        elif isinstance(entry, ToldAt) and entries and entries[-1][0] == place and isinstance(entries[-1][1], ToldAt):
+            entries[-1] = (place, ToldAt(entry.at, (*entries[-1][1].events, *entry.events)))
+        else:
+            entries.append((place, entry))
     names = db.execute("select n.name from roots r join names n on n.node = r.node where r.root = ?", (number,))
     own = frozenset((kind, key) for kind, _, key in (name.partition(":") for (name,) in names))
     return Part(number, tuple(entries), tuple(outcomes), own)
 
 
-def shared(db: sqlite3.Connection) -> tuple[tuple[int, TakenIn], ...]:
+def shared(db: sqlite3.Connection) -> tuple[tuple[int, ToldAt], ...]:
     """What is the same for every case, each with its place in the whole history."""
-    return tuple((place, entry) for place, entry in part(db, SHARED).entries if isinstance(entry, TakenIn))
+    return tuple((place, entry) for place, entry in part(db, SHARED).entries if isinstance(entry, ToldAt))

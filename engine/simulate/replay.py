@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -23,7 +23,7 @@ from engine.facts.case import Case, case_of
 from engine.facts.effects import EffectState
 from engine.facts.outside import Event
 from engine.facts.record import Observation, RecordState
-from engine.language.mapping import observe
+from engine.language.mapping import Reader
 from engine.language.ruleset import RuleSet
 from engine.run.cadence import due_at
 from engine.run.clock import VirtualClock
@@ -40,6 +40,51 @@ from engine.store.base import CaseRow, Node, RecordRow
 
 Mode = Literal["exact", "what_if"]
 MOST_ROUNDS = 10_000  # timers and sends at one instant; more is a case that does not come to rest
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event as a replay takes it: a person's own, or what the mappings of each rule set made of it, by `mappings_of`."""
+
+    what: str
+    person: Event | None = None
+    observed: Mapping[str, tuple[Observation, ...]] = field(default_factory=dict)
+    aside: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToldAt:
+    """Events that were taken in together."""
+
+    at: datetime
+    events: tuple[Told, ...]
+
+
+class Telling:
+    """Makes of events what replays under these rule sets take."""
+
+    def __init__(self, rule_sets: Sequence[RuleSet]) -> None:
+        self._rule_sets = {mappings_of(rule_set): rule_set for rule_set in rule_sets}
+        self._readers = {name: Reader() for name in self._rule_sets}
+
+    def told(self, entry: TakenIn) -> ToldAt:
+        return ToldAt(entry.at, tuple(self._told(event) for event in entry.events))
+
+    def _told(self, event: Event) -> Told:
+        what = f"{event.kind} {event.about}".strip()
+        if event.connector == PERSON:
+            return Told(what, event)
+        observed: dict[str, tuple[Observation, ...]] = {}
+        aside: dict[str, int] = {}
+        for name, rule_set in self._rule_sets.items():
+            found, no = self._readers[name].observe(rule_set.mappings.get(event.kind, ()), event)
+            observed[name], aside[name] = tuple(found), len(no)
+        return Told(what, None, observed, aside)
+
+
+def mappings_of(rule_set: RuleSet) -> str:
+    """The same for rule sets that make the same records of payloads."""
+    return rule_set.mapping_hash or rule_set.hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +136,7 @@ class Replay:
         self.missed_answers = 0  # of people, to questions that this rule set did not ask
         self.set_aside = 0
         self._mode = mode
+        self._mappings = mappings_of(rule_set)
         self._record = record
         self._refunds = past.refunds
         self._outcomes = {key: deque(steps) for key, steps in past.outcomes.items()}
@@ -104,21 +150,27 @@ class Replay:
         self._observing = Observing(self, self._records, self._cases, linking, self.clock, lambda _: None)
         self._client = tuple(sorted(k.name for k in rule_set.vocabulary.kinds.values() if k.scope == "client"))
 
+    @property
+    def absorbed(self) -> Mapping[int, int]:
+        """Cases that live on in another."""
+        return self._cases.absorbed
+
     def preset(self, states: Iterable[RecordState]) -> None:
         """What was known of the client before this part began."""
         for state in states:
             self._records.put(RecordRow(0, state.kind, state.key, state.seen_at, self.states.encode(state)))
 
-    def take(self, entry: TakenIn | Stepped | Looked) -> None:
+    def take(self, entry: ToldAt | Stepped | Looked) -> None:
         """Moves on to the instant of the entry, and takes it."""
         self.run_until(entry.at)
         self.clock.move(max(entry.at, self.clock()))
         match entry:
-            case TakenIn():
+            case ToldAt():
                 self._take_in(entry.events)
-                self.run_until(entry.at, inclusive=True)  # nothing in the history saw what is sent at this instant
             case Stepped() if self._mode == "exact":
                 self._stepped(entry)
+            case Stepped():  # what follows at this instant may have seen what was sent
+                self.run_until(entry.at, inclusive=True)
             case Looked() if self._mode == "exact":
                 row = self._case_named(entry.case)
                 if row is not None and self._held[row.id].digest != entry.digest:  # it was not by an event or a step
@@ -145,19 +197,18 @@ class Replay:
 
     # --- events ---
 
-    def _take_in(self, events: Iterable[Event]) -> None:
+    def _take_in(self, events: Iterable[Told]) -> None:
         touched: dict[int, None] = {}
-        for event in events:
+        for told in events:
             self._seq += 1
-            touched |= dict.fromkeys(sorted(self._person(event) if event.connector == PERSON else self._observations(event)))
+            touched |= dict.fromkeys(sorted(self._observations(told) if told.person is None else self._person(told.person)))
         for case_id in touched:
             self._decide(case_id)
 
-    def _observations(self, event: Event) -> set[int]:
-        observed, aside = observe(self.rule_set.mappings.get(event.kind, ()), event)
-        self.set_aside += len(aside)
+    def _observations(self, told: Told) -> set[int]:
+        self.set_aside += told.aside.get(self._mappings, 0)
         touched: set[int] = set()
-        for one in observed:
+        for one in told.observed.get(self._mappings, ()):
             if self._own is None or (one.kind, one.key) in self._own or one.kind in self._client:
                 touched |= self._observing.observe(self._without_ours(one), self._seq)
         return touched

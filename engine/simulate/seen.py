@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -109,9 +109,9 @@ class Recorder:
         self._exceptions(log, seen)
         self._withheld(log, seen)
 
-    def cases(self) -> list[CaseSeen]:
-        """By name. One that was absorbed before anything came of it is left out."""
-        found = [_case(log) for log in self._logs.values()]
+    def cases(self, absorbed: Container[int] = ()) -> list[CaseSeen]:
+        """By name, without those that live on in another: what came of them is found there."""
+        found = [_case(log) for case_id, log in self._logs.items() if case_id not in absorbed]
         return sorted((c for c in found if c.decisions), key=lambda c: c.case)
 
     def digests(self) -> dict[str, list[str]]:

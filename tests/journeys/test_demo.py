@@ -8,22 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from engine.demo import DemoLine, Summary, play
+from engine.demo import play
 from engine.demo.outside import Outside
 from engine.demo.play import MORNING
 from engine.demo.story import Back, Deed, Item, Tale, story
 from engine.demo.summary import deadlines_missed, refunded_twice
 from engine.run.clock import VirtualClock
 from engine.store.sqlite.store import SqliteStore
+from tests.conftest import Played
 
-Played = tuple[Summary, list[DemoLine], Path]
 
-
-@pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    database = tmp_path_factory.mktemp("demo") / "demo.db"
-    lines: list[DemoLine] = []
-    return play(fast=True, root=None, database=database, emit=lines.append), lines, database
+@pytest.fixture
+def day(demo_day: Played) -> Played:
+    return demo_day
 
 
 def test_nothing_is_refunded_twice_and_no_deadline_is_missed_by_the_outsides_own_books(day: Played) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from json import dumps
+from os import cpu_count
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from engine.cli.app import Json, Root, app
-from engine.cli.output import (
-    FOUND,
-    errors,
-)
+from engine.cli.app import Database, Json, Root, app
+from engine.cli.output import FOUND, console, errors, misused, print_json
 
 
 @app.command(epilog="Example: instep demo --fast")
@@ -33,4 +31,76 @@ def demo(
         typer.echo(dumps(summary, sort_keys=True))
     if summary["refunded_twice"] or summary["deadlines_missed"]:
         errors.print(Text("The demo found a broken promise; that is a fault of instep.", style="red"))
+        raise typer.Exit(FOUND)
+
+
+@app.command(epilog="Example: instep simulate demo --database demo.sqlite --against live")
+def simulate(
+    client: Annotated[str, typer.Argument(help="Whose rules and history.")],
+    database: Database = None,
+    history: Annotated[Path | None, typer.Option(help="A history as JSON lines, instead of the store's.")] = None,
+    rules: Annotated[str, typer.Option(help="The rule set to try: a folder, a git commit, a hash, or live.")] = "",
+    against: Annotated[str, typer.Option(help="The rule set to compare it with: a folder, a git commit, a hash, or live.")] = "",
+    since: Annotated[str, typer.Option(help="Only cases that began since then.")] = "",
+    case: Annotated[list[str] | None, typer.Option(help="Only this case, and what is tied to it. May be repeated.")] = None,
+    rule: Annotated[str, typer.Option(help="Show only differences by this rule.")] = "",
+    sample: Annotated[str, typer.Option(help="A share of all cases, such as 10%: the same ones every time.")] = "100%",
+    workers: Annotated[int, typer.Option(min=1, help="Processes to use. The result is the same for any number.")] = cpu_count()
+    or 1,
+    record: Annotated[Path | None, typer.Option(help="Keep what came of every case in this file.")] = None,
+    expect: Annotated[Path | None, typer.Option(help="Fail with the differences to what was kept in this file.")] = None,
+    second_opinion: Annotated[
+        bool, typer.Option("--second-opinion", help="Check matching against durable-rules, where it can judge.")
+    ] = False,
+    root: Root = None,
+    json: Json = False,
+) -> None:
+    """What a recorded history would have come to with a rule set, or with one rule set and with another. Sends nothing."""
+    from engine.cli.simulating import Asked, print_differences, print_result, simulated  # noqa: PLC0415
+    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.run.past_rules import NoSuchRuleSet  # noqa: PLC0415
+    from engine.simulate.history import BadHistory  # noqa: PLC0415
+    from engine.simulate.oracle import OracleGone  # noqa: PLC0415
+    from engine.simulate.told import (  # noqa: PLC0415
+        BadBaseline,
+        difference_json,
+        read_baseline,
+        result_json,
+        unexpected,
+        write_baseline,
+    )
+
+    keep = record is not None or expect is not None
+    asked = Asked(
+        database,
+        history,
+        rules,
+        against,
+        workers,
+        since,
+        tuple(case or ()),
+        sample,
+        keep_cases=keep,
+        second_opinion=second_opinion,
+    )
+    try:
+        baseline = read_baseline(expect) if expect is not None else None
+        result = simulated(root, client, asked)
+    except (NotFound, NoSuchRuleSet, BadHistory, BadBaseline, OracleGone) as fault:
+        misused(f"instep simulate: {fault}")
+    except OSError as fault:
+        misused(f"instep simulate: {fault.filename}: {fault.strerror}")
+    if record is not None:
+        write_baseline(record, result, [result.cases[name] for name in sorted(result.cases)])
+    found = [] if baseline is None else unexpected(baseline, result.cases)
+    if json:
+        told = result_json(result)
+        print_json(told if baseline is None else {**told, "unexpected": [difference_json(d) for d in found]})
+    else:
+        print_result(result, rule)
+        if baseline is not None:
+            kept = Text("As kept: no case differs.", style="green")
+            console.print(Text(f"\n{len(found)} differences to what was kept", style="red") if found else kept)
+            print_differences(found)
+    if found or result.disagreements:
         raise typer.Exit(FOUND)

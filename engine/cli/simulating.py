@@ -1,0 +1,228 @@
+"""`instep simulate`: what a history would have come to, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from engine.cli.output import console, errors
+from engine.cli.stored import NotFound, visited
+from engine.facts.codec import timestamp
+from engine.language.files import project_root, read_files
+from engine.run.past_rules import NoSuchRuleSet
+from engine.run.refs import files_at
+from engine.simulate.backtest import Plan, Result, Wanted, backtest
+from engine.simulate.difference import Difference
+from engine.simulate.history import Entry, read, recorded
+from engine.simulate.seen import Totals
+from engine.store.base import Store
+
+CASES_SHOWN = 20
+LINES_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was typed, besides the client."""
+
+    database: Path | None
+    history: Path | None
+    rules: str
+    against: str
+    workers: int
+    since: str
+    cases: tuple[str, ...]
+    sample: str
+    keep_cases: bool
+    second_opinion: bool
+
+
+def simulated(root: Path | None, client: str, asked: Asked) -> Result:
+    """Replays the history. Raises `NotFound` for what was asked wrongly, `ProblemsFound` for rule sets, `BadHistory`."""
+    wanted = Wanted(_instant(asked.since), frozenset(asked.cases), share_of(asked.sample))
+    with _source(asked, client) as (store, entries):
+        place = project_root(root)
+        candidate = read_files(place).contents if not asked.rules else _files(asked.rules, place, store)
+        against = _files(asked.against, place, store) if asked.against else None
+        plan = Plan(
+            client,
+            candidate=dict(candidate),
+            against=None if against is None else dict(against),
+            exact=against is None,
+            wanted=wanted,
+            keep_cases=asked.keep_cases,
+            second_opinion=asked.second_opinion,
+        )
+        with _progress() as (cutting, replaying):
+            return backtest(plan, entries, workers=asked.workers, cutting=cutting, replaying=replaying)
+
+
+@contextmanager
+def _source(asked: Asked, client: str) -> Iterator[tuple[Store | None, Iterator[Entry]]]:
+    if asked.history is None:
+        with visited(asked.database, client) as store:
+            yield store, recorded(store)
+    elif not asked.history.is_file():
+        raise NotFound(f"there is no file {asked.history}")
+    elif asked.database is not None:
+        with visited(asked.database, client) as store:
+            yield store, read(asked.history)
+    else:
+        yield None, read(asked.history)
+
+
+def _files(ref: str, root: Path, store: Store | None) -> Mapping[str, bytes]:
+    try:
+        return files_at(ref, root, store).contents
+    except NoSuchRuleSet as no:
+        raise NotFound(str(no)) from None
+
+
+def _instant(text: str) -> Any:
+    if not text:
+        return None
+    try:
+        return timestamp(text if "T" in text else f"{text}T00:00:00Z")
+    except ValueError:
+        raise NotFound(f'--since wants an instant like 2026-11-01 or 2026-11-01T09:00:00Z, not "{text}"') from None
+
+
+def share_of(text: str) -> Decimal:
+    """`10%` or `0.1` as a share. Raises `NotFound`."""
+    try:
+        share = Decimal(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except InvalidOperation:
+        share = Decimal(-1)
+    if not 0 < share <= 1:
+        raise NotFound(f'--sample wants a share like 10%, not "{text}"')
+    return share
+
+
+@contextmanager
+def _progress() -> Iterator[tuple[Callable[[int], None], Callable[[int, int, int], None]]]:
+    if not errors.is_terminal:
+        yield (lambda _: None), (lambda *_: None)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True) as shown:
+        reading = shown.add_task("reading the history", total=None, rate="")
+        replays = shown.add_task("replaying", total=None, rate="", visible=False)
+
+        def cutting(events: int) -> None:
+            shown.update(reading, completed=events)
+
+        def replaying(done: int, of: int, events: int) -> None:
+            took = shown.tasks[1].elapsed or 0
+            rate = f"{events * done / of / took:,.0f} events/s" if took else ""
+            shown.update(reading, visible=False)
+            shown.update(replays, completed=done, total=of, visible=True, rate=rate)
+
+        yield cutting, replaying
+
+
+def print_result(result: Result, rule: str = "") -> None:
+    """For people: what was replayed, what it came to, and what differs."""
+    counts = result.after.counts
+    told = f"{counts['events']:,} events, {counts['cases']:,} cases, {counts['decisions']:,} decisions"
+    console.print(Text(told, style="bold"))
+    console.print(f"Rule set {result.rule_set}" + (f" against {result.against}" if result.against else ""))
+    if result.recorded:
+        _recorded(result)
+    console.print(_totals(result))
+    for what, name in (("outside", "events no mapping reads"), ("missed_answers", "answers to questions that were not asked")):
+        if counts[what]:
+            console.print(Text(f"{counts[what]:,} {name}", style="yellow"))
+    if result.opinions:
+        _second_opinion(result)
+    if result.against:
+        _differences(result, rule)
+
+
+def _recorded(result: Result) -> None:
+    if result.same == result.recorded:
+        console.print(Text(f"Decides as recorded: all {result.recorded:,} decisions, byte for byte.", style="green"))
+        return
+    console.print(
+        Text(f"{result.recorded - result.same:,} of {result.recorded:,} decisions are not as recorded:", style="yellow"),
+        Text(f"{', '.join(sorted(result.unlike)[:5])}{' ...' if len(result.unlike) > 5 else ''}"),
+    )
+
+
+def _second_opinion(result: Result) -> None:
+    if not result.disagreements:
+        console.print(Text(f"The second opinion agrees on all {result.opinions:,} decisions.", style="green"))
+    for one in result.disagreements:
+        console.print(Text(str(one), style="red"))
+
+
+def _totals(result: Result) -> Table:
+    compared = bool(result.against)
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=compared)
+    table.add_column("")
+    if compared:
+        table.add_column("against", justify="right")
+    table.add_column("with it", justify="right")
+    sides = (result.before, result.after) if compared else (result.after,)
+    for name, cells in _rows(sides):
+        table.add_row(name, *cells)
+    return table
+
+
+def _rows(sides: tuple[Totals, ...]) -> Iterator[tuple[str, list[str]]]:
+    for key in sorted({key for side in sides for key in side.effects}):
+        yield f"{key[0]} {key[1]}", [f"{side.effects[key]:,}" for side in sides]
+    for currency in sorted({key[2] for side in sides for key in side.money}):
+        sums = [sum((a for k, a in side.money.items() if k[2] == currency), Decimal()) for side in sides]
+        yield f"money refunded, {currency}", [f"{amount:,.2f}" for amount in sums]
+    for owner in sorted({key[1] for side in sides for key in side.exceptions}):
+        yield f"exceptions for {owner}", [f"{sum(n for k, n in s.exceptions.items() if k[1] == owner):,}" for s in sides]
+    for promise in sorted({key for side in sides for key in side.promises}):
+        yield f"promise {promise} broken", [f"{side.promises[promise]:,}" for side in sides]
+
+
+def _differences(result: Result, rule: str) -> None:
+    if not result.differing:
+        console.print(Text("No case differs.", style="green"))
+        return
+    console.print(Text(f"\n{result.differing:,} cases differ", style="bold"))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for (what, by), count in sorted(result.kinds.items(), key=lambda one: (-one[1], one[0])):
+        if rule in ("", by):
+            table.add_row(f"{count:,}", what, by)
+    console.print(table)
+    shown = [d for d in result.differences if rule in ("", d.rule)]
+    print_differences(shown)
+    if result.reactions:
+        console.print(
+            Text(
+                f"\n{result.reactions:,} of these come after an earlier difference of their case, marked ~. A history shows how"
+                " the world went on with what was really sent; had something else been sent, customers, agents and systems"
+                " might have gone on otherwise.",
+                style="dim",
+            )
+        )
+
+
+def print_differences(found: list[Difference]) -> None:
+    """The first cases, each with its first differences."""
+    by_case: dict[str, list[Difference]] = {}
+    for one in found:
+        by_case.setdefault(one.case, []).append(one)
+    for case, lines in list(by_case.items())[:CASES_SHOWN]:
+        console.print(Text(f"\n{case}", style="cyan"))
+        for one in lines[:LINES_SHOWN]:
+            mark = "~" if one.reaction else " "
+            text = " -> ".join(part for part in (one.was, one.now) if part)
+            console.print(Text.assemble((f" {mark}{one.at:%m-%d %H:%M} ", "dim"), f"{one.what:<22} {one.key}  ", (text, "dim")))
+        if len(lines) > LINES_SHOWN:
+            console.print(Text(f"  and {len(lines) - LINES_SHOWN} more", style="dim"))
+    if len(by_case) > CASES_SHOWN:
+        console.print(Text(f"\nand {len(by_case) - CASES_SHOWN:,} more cases; --json has all, --case shows one", style="dim"))
