@@ -9,9 +9,8 @@ from typing import Any
 
 from rich.text import Text
 
-from engine.cli.output import installed_actions
 from engine.cli.stored import visited
-from engine.facts.outside import Action
+from engine.facts.outside import Action, installed_actions
 from engine.language.difference import Change, Side, difference
 from engine.language.files import Files, project_root, read_files
 from engine.language.pack import clients, load, load_client

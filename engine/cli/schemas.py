@@ -6,8 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from engine.cli.output import installed_actions
-from engine.facts.outside import installed_connectors
+from engine.facts.outside import installed_actions, installed_connectors
 from engine.language.files import read_files
 from engine.language.json_schema import schemas
 from engine.language.known import known_in

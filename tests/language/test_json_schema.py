@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from engine.cli.output import installed_actions
-from engine.facts.outside import installed_connectors
+from engine.facts.outside import installed_actions, installed_connectors
 from engine.language import durations, forms
 from engine.language.client import ClientConfig
 from engine.language.files import Files, own_files, read_files

@@ -179,17 +179,17 @@ def test_an_exact_replay_can_fail(history: list[Entry], files: dict[str, bytes])
     assert "order:M-1001" in result.unlike
 
 
-def test_parts_come_out_as_the_whole_does(some: list[Entry], files: dict[str, bytes]) -> None:
+def test_parts_come_out_as_the_whole_does(history: list[Entry], files: dict[str, bytes]) -> None:
     """Cutting a history changes nothing: one replay of all of it ends with the same effects."""
     rule_set = load(Files(files), CLIENT, installed_actions())
     recorder, telling = Recorder(), Telling([rule_set])
-    past = past_of((e for e in some if isinstance(e, Stepped)), (e for e in some if isinstance(e, Outcome)))
-    whole = Replay(rule_set, "what_if", past, recorder, next(e.at for e in some if isinstance(e, TakenIn)))
-    for entry in some:
+    past = past_of((e for e in history if isinstance(e, Stepped)), (e for e in history if isinstance(e, Outcome)))
+    whole = Replay(rule_set, "what_if", past, recorder, next(e.at for e in history if isinstance(e, TakenIn)))
+    for entry in history:
         if not isinstance(entry, Outcome):
             whole.take(telling.told(entry) if isinstance(entry, TakenIn) else entry)
     whole.run_until(whole.clock(), inclusive=True)
-    cut = backtest(Plan(CLIENT, files, keep_cases=True), some)
+    cut = backtest(Plan(CLIENT, files, keep_cases=True), history)
     assert {c.case: c.effects for c in recorder.cases(whole.absorbed)} == {name: c.effects for name, c in cut.cases.items()}
 
 
