@@ -15,6 +15,7 @@ from engine.facts.values import Money
 Json = dict[str, Any]
 _UNITS = Param(list_of(record_of("unit")), "Order-line units, or whatever names them: units of an RMA, refunds in the store")
 _REASON = Param(TEXT, "Why, in our words; `codes` maps it to the operator's reason code", required=False)
+_CODED = MappingProxyType({"reason": "The operator's code for a reason, as RE01 lists them"})
 _RETURN = Param(record_of("market_return"), "The return in the marketplace")
 
 _DECLARED = (
@@ -23,18 +24,21 @@ _DECLARED = (
         {"units": _UNITS, "reason": _REASON},
         subject=("units",),
         doc="Refund units of an order line, with their share of shipping and taxes (OR28)",
+        coded=_CODED,
     ),
     Action(
         "cancel",
         {"units": _UNITS, "reason": _REASON},
         subject=("units",),
         doc="Cancel units of an order line that is not debited yet (OR30, or OR29 where it is the whole order)",
+        coded=_CODED,
     ),
     Action(
         "resolve_incident",
         {"line": Param(record_of("order_line"), "The order line with the incident"), "reason": _REASON},
         subject=("line",),
         doc="Say that the incident on an order line is resolved (OR64); the customer or the operator closes it",
+        coded=_CODED,
         once=False,
     ),
     Action(
@@ -46,6 +50,7 @@ _DECLARED = (
         },
         subject=("market_return",),
         doc="Accept or refuse a return (RT21), mark it received (RT25) or close it (RT27)",
+        coded=_CODED,
         once=False,
         sets="state",
     ),
@@ -58,6 +63,7 @@ _DECLARED = (
         },
         subject=("market_return",),
         doc="Tell the marketplace what was found in a return (RT26)",
+        coded=_CODED,
         quiet=timedelta(minutes=5),
     ),
 )

@@ -11,9 +11,10 @@ from typing import Any
 
 from connectors.returngo.client import ReturnGoClient
 from connectors.returngo.words import RMA_STATUS, SHIPMENT_STATUS
-from engine.facts.outside import Action, Order, Param, Refused
+from engine.facts.outside import Action, Codes, Order, Param, Refused
 from engine.facts.schema import TEXT, enum_of, record_of
 
+CARRIER = "returns.set_shipment.carrier"
 SKEW = timedelta(minutes=2)  # their clock beside ours, when a comment is looked for by its time
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
@@ -42,9 +43,13 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
                 "shipment": Param(record_of("shipment"), "The shipment of an RMA"),
                 "status": Param(enum_of(*SHIPMENT_STATUS), "Its new status"),
                 "tracking_number": Param(TEXT, "The carrier's number, where it is to be set too", required=False),
+                "carrier": Param(
+                    TEXT, "The carrier, where it is to be set too; `codes` says how ReturnGO names it", required=False
+                ),
             },
             subject=("shipment",),
-            doc="Sets the status of a shipment, and its tracking number",
+            doc="Sets the status of a shipment, its tracking number and its carrier",
+            coded=MappingProxyType({"carrier": "ReturnGO's name of a carrier"}),
             once=False,
             sets="status",
         ),
@@ -52,7 +57,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
 )
 
 
-async def send(client: ReturnGoClient, order: Order) -> str:
+async def send(client: ReturnGoClient, order: Order, codes: Codes) -> str:
     """Performs one, and returns a reference of what was done. Raises what the client raises, and `Refused`."""
     match action_name(order), order.params:
         case "set_status", {"rma": {"id": str(rma_id)}, "status": str(status)} if status in RMA_STATUS:
@@ -62,13 +67,26 @@ async def send(client: ReturnGoClient, order: Order) -> str:
             await client.comment(rma_id, as_html(text))
             return f"rma {rma_id} comment"
         case "set_shipment", {"shipment": {"id": str(shipment_id)}, "status": str(status)} if status in SHIPMENT_STATUS:
-            number = order.params.get("tracking_number")
-            change = {"status": SHIPMENT_STATUS[status], **({"trackingNumber": str(number)} if number else {})}
+            change = {"status": SHIPMENT_STATUS[status], **_shipment_extras(order, codes)}
             await client.set_shipment(shipment_id, change)
             return f"shipment {shipment_id} {SHIPMENT_STATUS[status]}"
     if action_name(order) not in ACTIONS:
         raise Refused("unknown_action", f"the returns platform cannot do {order.action}")
     raise Refused("invalid_parameters", f"{order.action} with {', '.join(order.params)}")
+
+
+def _shipment_extras(order: Order, codes: Codes) -> dict[str, str]:
+    """What else of a shipment is set, in ReturnGO's words. Without a table a carrier goes by the name the rule gives it;
+    with one, a word that is not in it raises `Refused`.
+    """
+    number, carrier = order.params.get("tracking_number"), order.params.get("carrier")
+    found = {"trackingNumber": str(number)} if number else {}
+    if carrier:
+        table = codes.get(CARRIER, {})
+        if table and carrier not in table:
+            raise Refused("carrier_unmapped", f"no code for {carrier!r} under {CARRIER}")
+        found["carrierName"] = table.get(str(carrier), str(carrier))
+    return found
 
 
 def rma_id_of(order: Order) -> str:
@@ -81,7 +99,7 @@ def rma_id_of(order: Order) -> str:
     return ""
 
 
-def is_done(order: Order, rma: Mapping[str, Any]) -> bool:
+def is_done(order: Order, rma: Mapping[str, Any], codes: Codes) -> bool:
     """Whether an RMA, as ReturnGO tells it, is as the order wants it."""
     match action_name(order), order.params:
         case "set_status", {"status": str(status)}:
@@ -90,9 +108,12 @@ def is_done(order: Order, rma: Mapping[str, Any]) -> bool:
         case "comment", {"text": str(text)}:
             return any(_says(entry, text, order.planned_at - SKEW) for entry in _objects(rma.get("comments")))
         case "set_shipment", {"shipment": {"id": str(shipment_id)}, "status": str(status)}:
-            number = order.params.get("tracking_number")
+            try:
+                wanted = _shipment_extras(order, codes)
+            except Refused:  # it cannot have been sent, and is refused when it is to be
+                return False
             return any(
-                s.get("status") == SHIPMENT_STATUS.get(status, "") and number in {None, s.get("trackingNumber")}
+                s.get("status") == SHIPMENT_STATUS.get(status, "") and all(s.get(name) == value for name, value in wanted.items())
                 for s in _objects(rma.get("shipments"))
                 if s.get("shipmentId") == shipment_id
             )

@@ -76,7 +76,8 @@ class ReturnGoConnector:
         "open_rmas": Feed("open_rmas", timedelta(minutes=10), "Open RMAs in turn, those with a new transaction first"),
     }
 
-    def __init__(self, settings: ReturnGoSettings, clock: Clock, codes: Codes) -> None:  # noqa: ARG002 - its words are its own
+    def __init__(self, settings: ReturnGoSettings, clock: Clock, codes: Codes) -> None:
+        self._codes = codes
         self._settings = settings
         self._clock = clock
         self._budget = DayBudget(settings.calls_per_day, min(settings.reserve, settings.calls_per_day // 2), clock)
@@ -110,7 +111,7 @@ class ReturnGoConnector:
 
     async def perform(self, order: Order) -> Receipt:
         try:
-            return Receipt(await send(self._client, order))
+            return Receipt(await send(self._client, order, self._codes))
         except HttpError as no:
             raise Refused(_reason(no, order), str(no)) from None
 
@@ -203,7 +204,7 @@ class ReturnGoConnector:
         return [Event(self.name, RMA, payload, asked_at, requested=True)]
 
     def _evidence(self, order: Order, events: Sequence[Event]) -> Evidence:
-        done = any(is_done(order, loads(event.payload)) for event in events)
+        done = any(is_done(order, loads(event.payload), self._codes) for event in events)
         return Evidence(order.key, done, Receipt(f"seen on rma {rma_id_of(order)}") if done else None, tuple(events))
 
 

@@ -53,7 +53,9 @@ class ShipBobSettings(BaseModel):
     webhook_secret: str = Field(repr=False, description="The signing secret of the webhook subscription")
     channel_id: int = Field(description="The channel returns are made in")
     fulfillment_center: int = Field(description="The id of the centre returns go to")
-    inventory: Mapping[str, int] = Field(default_factory=dict, description="The inventory id of each SKU")
+    inventory: Mapping[str, int] = Field(
+        default_factory=dict, description="The inventory id of each SKU; codes under warehouse.create_asn.sku go before"
+    )
     requested_action: Literal["Default", "Restock", "Quarantine", "Dispose"] = Field(
         "Default", description="What it shall do with good pieces; Default is what the product says"
     )
@@ -81,6 +83,7 @@ class ShipBobConnector:
                 {"shipment": Param(record_of("shipment"), "The shipment coming back, with its pieces")},
                 subject=("shipment",),
                 doc="Announce what comes back in a shipment, under its receipt_ref",
+                coded=MappingProxyType({"sku": "ShipBob's inventory id of an article"}),
             ),
             "cancel_asn": Action(
                 "cancel_asn",
@@ -94,8 +97,9 @@ class ShipBobConnector:
         {"returns": Feed("returns", timedelta(minutes=15), "Expected returns: the open ones, and those that ended lately")}
     )
 
-    def __init__(self, settings: ShipBobSettings, clock: Clock, codes: Codes) -> None:  # noqa: ARG002 - ShipBob has no codes
+    def __init__(self, settings: ShipBobSettings, clock: Clock, codes: Codes) -> None:
         self._settings = settings
+        self._codes = codes
         self._clock = clock
         self._client = ShipBobClient(settings.url, settings.token, settings.channel_id, settings.version)
 
@@ -146,12 +150,20 @@ class ShipBobConnector:
         """ShipBob takes a reference twice, so what is already announced is looked for first."""
         settings = self._settings
         shipment = order.params["shipment"]
-        body = request_body(shipment, settings.inventory, settings.fulfillment_center, settings.requested_action)
+        body = request_body(shipment, self._inventory(), settings.fulfillment_center, settings.requested_action)
         found = foremost(await self._client.by_references([body["reference_id"]]))
         if found is not None and status_of(found) != CANCELLED:
             return self._receipt(found)
         number = await self._client.create(body)
         return Receipt(str(number), {"id": number, "reference_id": body["reference_id"]}, await self._seen(number))
+
+    def _inventory(self) -> Mapping[str, int]:
+        """The inventory id of each SKU: from the codes, which may be mended while it runs, over those in the settings."""
+        coded = self._codes.get("warehouse.create_asn.sku", {})
+        return {
+            **self._settings.inventory,
+            **{sku: int(code) for sku, code in coded.items() if code.isascii() and code.isdigit()},
+        }
 
     async def _cancel(self, order: Order) -> Receipt:
         """Cancels every return of the reference, unless one of them has arrived."""

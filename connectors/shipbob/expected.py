@@ -38,7 +38,10 @@ def request_body(
     wanted: dict[int, int] = {}
     for line in shipment.get("lines") or ():
         if line["sku"] not in inventory:
-            raise Refused("sku_unknown", f"{line['sku']!r} has no ShipBob inventory id in `inventory`")
+            raise Refused(
+                "sku_unknown",
+                f"{line['sku']!r} has no ShipBob inventory id in `inventory` or under codes.warehouse.create_asn.sku",
+            )
         wanted[inventory[line["sku"]]] = wanted.get(inventory[line["sku"]], 0) + int(line["quantity"])
     if not wanted or min(wanted.values()) < 1:
         raise Refused("nothing_expected", f"shipment {shipment.get('id')} has no pieces")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from engine.facts.schema import Type
@@ -103,7 +104,8 @@ class Action:
     `subject` names the parameters that tell what it settles; `("units",)` means order-line units, claimed one by one against
     every other action whose subject is units. `sets` names the parameter that is the wanted value of a status: two values
     for one subject are a conflict. `once` actions are never repeated for a subject; others may come again when their rule
-    holds anew. `quiet` is how long evidence may take to show before an unsure effect is performed once more.
+    holds anew. `quiet` is how long evidence may take to show before an unsure effect is performed once more. `coded` is what
+    is sent in the outside's own codes, with what those are: a parameter, or something within one, as the SKUs of a shipment.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Action:
     once: bool = True
     sets: str = ""
     quiet: timedelta = timedelta(minutes=20)
+    coded: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,21 +28,27 @@ def read_codes(node: Node, actions: Mapping[str, Action], problems: Problems) ->
     valid = mappable(actions)
     for name, place, table in node.items():
         if name not in valid:
-            problems.add(place, "unknown-code", f'"{name}" is no parameter of an action{did_you_mean(name, valid)}')
+            problems.add(place, "unknown-code", f'"{name}" is nothing an action sends in codes{did_you_mean(name, valid)}')
         elif table.expect_map(problems, f"the codes of {name}"):
+            _check_words(name, table, actions, problems)
             codes = {word: code.expect_text(problems, f'the code of "{word}"') for word, _, code in table.items()}
             found[name] = {word: code for word, code in codes.items() if code is not None}
     return found
 
 
+def _check_words(name: str, table: Node, actions: Mapping[str, Action], problems: Problems) -> None:
+    """Where the parameter is an enum, our words are its members."""
+    action, _, param = name.rpartition(".")
+    spec = actions[action].params.get(param)
+    words = spec.type.values if spec is not None else ()
+    for word, place, _ in table.items() if words else ():
+        if word not in words and word != "default":
+            problems.add(place, "unknown-word", f'{name} is never "{word}"{did_you_mean(word, words)}')
+
+
 def mappable(actions: Mapping[str, Action]) -> frozenset[str]:
-    """Every parameter that may have codes: `marketplace.refund.reason`."""
-    return frozenset(
-        f"{name}.{param}"
-        for name, action in actions.items()
-        for param, spec in action.params.items()
-        if spec.type.name in ("text", "enum")
-    )
+    """Everything that is sent in the outside's own codes: `marketplace.refund.reason`, `warehouse.create_asn.sku`."""
+    return frozenset(f"{name}.{coded}" for name, action in actions.items() for coded in action.coded)
 
 
 def merged(base: Codes, over: Codes) -> dict[str, dict[str, str]]:

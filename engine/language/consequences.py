@@ -98,10 +98,20 @@ class Reader:
         if action.subject == ("units",) and key == "units":
             return self._units(node, what)
         if param.type.name == "text":
-            return template_in(node, self.scope, self.problems, what)
+            template = template_in(node, self.scope, self.problems, what)
+            if template is not None and all(isinstance(part, str) for part in template.parts):
+                self._check_code(what, "".join(map(str, template.parts)), node)
+            return template
         if param.type.name == "enum":
             return self._member(node, param.type, what)
         return expression_in(node, self.scope, self.problems, what, param.type)
+
+    def _check_code(self, what: str, word: str, node: Node) -> None:
+        """A word that is sent as a code, and has none, would be refused each time."""
+        table = self.scope.codes.get(what)
+        if table and word not in table:
+            said = f'"{word}" has no code under {what}, so the action would be refused{did_you_mean(word, table)}'
+            self.problems.add(node.place, "no-code", said)
 
     def _member(self, node: Node, of: Type, what: str) -> Expression | None:
         """A member of the enum as it stands, or an expression that gives one."""

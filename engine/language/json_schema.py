@@ -168,8 +168,8 @@ def _codes(known: Known) -> Json:
 
 
 def _param_doc(known: Known, name: str) -> str:
-    action, _, param = name.rpartition(".")
-    return known.actions[action].params[param].doc
+    action, _, coded = name.rpartition(".")
+    return known.actions[action].coded[coded]
 
 
 def _client(known: Known) -> Json:

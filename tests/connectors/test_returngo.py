@@ -427,6 +427,25 @@ def test_a_shipment_gets_its_status_and_number(shop):
     assert shop.do(shop.connector.look_up([other]))[0].done is False
 
 
+def test_a_carrier_goes_by_the_name_the_codes_give_it(shop):
+    rma_id = shop.rma()
+    shipment = {"id": shop.world.shipments(rma_id)[0], "parent": {"id": rma_id}}
+    order = shop.order("set_shipment", shipment=shipment, status="shipped", carrier="dhl")
+    shop.connector._codes = {"returns.set_shipment.carrier": {"dhl": "DHL Express"}}
+    assert shop.do(shop.connector.look_up([order]))[0].done is False
+    shop.do(shop.connector.perform(order))
+    assert shop.world.rma(rma_id)["shipments"][0]["carrierName"] == "DHL Express"
+    assert shop.do(shop.connector.look_up([order]))[0].done is True
+    other = shop.order("set_shipment", shipment=shipment, status="shipped", carrier="ups")
+    assert shop.do(shop.connector.look_up([other]))[0].done is False
+    with pytest.raises(Refused) as no:
+        shop.do(shop.connector.perform(other))
+    assert no.value.reason == "carrier_unmapped"
+    shop.connector._codes = {}
+    shop.do(shop.connector.perform(other))
+    assert shop.world.rma(rma_id)["shipments"][0]["carrierName"] == "ups"
+
+
 @pytest.mark.parametrize(
     ("params", "given_", "reason"),
     [

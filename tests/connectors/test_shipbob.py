@@ -108,10 +108,10 @@ class Warehouse:
         self.server.stop()
         assert self.checked.faults == []
 
-    def run(self, work, **more):
+    def run(self, work, codes=None, **more):
         async def whole():
             given = {**self.box.settings(self.server.url), **more}
-            connector = ShipBobConnector(ShipBobConnector.Settings.model_validate(given), self.time, {})
+            connector = ShipBobConnector(ShipBobConnector.Settings.model_validate(given), self.time, codes or {})
             connector._client._http._timeout = 0.5
             try:
                 return await work(connector)
@@ -185,6 +185,13 @@ def test_an_article_without_an_inventory_id_is_refused_before_anything_is_sent()
             warehouse.perform(announce(SHOE=1, HAT=1))
         assert no.value.reason == "sku_unknown"
         assert warehouse.checked.calls == []
+
+
+def test_an_article_goes_by_its_code_before_the_settings():
+    with Warehouse() as warehouse:
+        codes = {"warehouse.create_asn.sku": {"HAT": str(SKUS["SHOE"]), "SHOE": "not a number"}}
+        receipt = warehouse.run(lambda c: c.perform(announce(HAT=1, SHOE=1)), codes, inventory={**SKUS, "HAT": 99})
+        assert body_of(receipt.events[0])["inventory"][0]["quantity"] == 2
 
 
 @pytest.mark.parametrize(("change", "reason"), [({"receipt_ref": None}, "no_reference"), ({"lines": ()}, "nothing_expected")])

@@ -15,11 +15,12 @@ NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 _UNITS = Param(list_of(record_of("unit")), "Order-line units")
 _REASON = Param(TEXT, "Why", required=False)
+_CODED = {"reason": "Their reason code"}
 _STATUS = Param(enum_of("approved", "done"), "The new status")
 
 ACTIONS: Mapping[str, Action] = {
-    "marketplace.refund": Action("refund", {"units": _UNITS, "reason": _REASON}, ("units",), "Refund"),
-    "marketplace.cancel": Action("cancel", {"units": _UNITS, "reason": _REASON}, ("units",), "Cancel"),
+    "marketplace.refund": Action("refund", {"units": _UNITS, "reason": _REASON}, ("units",), "Refund", coded=_CODED),
+    "marketplace.cancel": Action("cancel", {"units": _UNITS, "reason": _REASON}, ("units",), "Cancel", coded=_CODED),
     "returns.set_status": Action(
         "set_status",
         {"rma": Param(record_of("rma"), "The RMA"), "status": _STATUS, "quietly": Param(BOOLEAN, "", required=False)},
@@ -27,6 +28,7 @@ ACTIONS: Mapping[str, Action] = {
         "Set the status",
         once=False,
         sets="status",
+        coded={"status": "Their word for a status"},
     ),
     "returns.comment": Action(
         "comment",

@@ -183,6 +183,23 @@ CODES = (
         _SCAN + "fields: {first_scan_at: {from: scanned, keep: earliest}}\n",
     ),
     Code(
+        "no-code",
+        "error",
+        "A word without a code",
+        "What is sent in the outside's own codes has one for every word a rule writes down: there is no guessing what the other side "
+        "would make of ours. Add the word under `codes`, in client.yaml or in mappings/<connector>/codes.yaml.",
+        """
+        group: refund
+        each: rma
+        then: [{marketplace.cancel: {units: rma.units}}, {marketplace.refund: {units: rma.units, reason: wrong_sise}}]
+        """,
+        """
+        group: refund
+        each: rma
+        then: [{marketplace.cancel: {units: rma.units}}, {marketplace.refund: {units: rma.units, reason: wrong_size}}]
+        """,
+    ),
+    Code(
         "unknown-code",
         "error",
         "Codes for a parameter that does not exist",
