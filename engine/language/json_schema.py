@@ -56,7 +56,7 @@ def kind_of(name: str) -> str | None:
 def _schema(form: Form, definitions: Mapping[str, Any]) -> Json:
     whole = form_schema(form)
     kind = ["object", "null"] if not form.required else "object"  # an empty file says nothing
-    return {"$schema": DRAFT, "title": form.doc, **whole, "type": kind, "definitions": dict(definitions)}
+    return {"$schema": DRAFT, **whole, "type": kind, "definitions": dict(definitions)}
 
 
 def _rules(known: Known) -> Json:
@@ -175,6 +175,12 @@ def _param_doc(known: Known, name: str) -> str:
 def _client(known: Known) -> Json:
     made: Json = ClientConfig.model_json_schema(ref_template="#/definitions/{model}")
     definitions: Json = made.pop("$defs", {})
+    made.pop("title")  # a name of the code
+    for shape in (
+        *made["properties"].values(),
+        *(each for model in definitions.values() for each in model["properties"].values()),
+    ):
+        shape.pop("title", None)
     settings = {use: _settings(use, connector, definitions) for use, connector in sorted(known.connectors.items())}
     params = _params(known.params)
     filled: dict[str, Shape] = {
