@@ -537,11 +537,7 @@ class Checker:
         if not fits(value.type, TEXT):
             self.report(value.offset, "type-mismatch", f"mapped() takes text, not {_named(value)}")
             return None
-        table = self.scope.codes[path]
-        if table and isinstance(value, Literal) and isinstance(value.value, str) and value.value not in table:
-            said = f'"{value.value}" has no code under {path}, so this is always missing{did_you_mean(value.value, table)}'
-            self.report(value.offset, "no-code", said)
-        codes = Literal(ANY, self.syntax.offset(node.args[0]), table)
+        codes = Literal(ANY, self.syntax.offset(node.args[0]), self.scope.codes[path])
         return Call(TEXT, self.syntax.offset(node), function, (codes, value))
 
     def _lookup(self, node: ast.Call, function: Function) -> Term | None:

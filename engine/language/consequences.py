@@ -110,7 +110,7 @@ class Reader:
         """A word that is sent as a code, and has none, would be refused each time."""
         table = self.scope.codes.get(what)
         if table and word not in table:
-            said = f'"{word}" has no code under {what}, so the action would be refused{did_you_mean(word, table)}'
+            said = f'"{word}" has no code under {what}, so the action is refused{did_you_mean(word, table)}'
             self.problems.add(node.place, "no-code", said)
 
     def _member(self, node: Node, of: Type, what: str) -> Expression | None:

@@ -184,10 +184,10 @@ CODES = (
     ),
     Code(
         "no-code",
-        "error",
+        "warning",
         "A word without a code",
         "What is sent in the outside's own codes has one for every word a rule writes down: there is no guessing what the other side "
-        "would make of ours. Add the word under `codes`, in client.yaml or in mappings/<connector>/codes.yaml.",
+        "would make of ours, and the action would be refused. Add the word under `codes`, in client.yaml or in mappings/<connector>/codes.yaml.",
         """
         group: refund
         each: rma
