@@ -1,4 +1,4 @@
-"""One case under the base pack, told step by step: what is seen, what time it is, what was sent and what came of it."""
+"""One case under the base pack, told step by step: what is seen, what time it is, and what was refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +14,7 @@ from connectors.ledger.connector import LedgerConnector
 from connectors.mirakl.connector import MiraklConnector
 from connectors.returngo.connector import ReturnGoConnector
 from connectors.shipbob.connector import ShipBobConnector
-from engine.decide import outcomes, people
+from engine.decide import outcomes
 from engine.decide.decision import Decision, decide
 from engine.decide.memory import ExceptionState, Memory
 from engine.facts.case import case_of
@@ -91,26 +90,15 @@ def shipment(shipment_id: str = "S1", tracking: str | None = "T1", **fields: Any
     return plain | fields
 
 
-def refund(refund_id: str, amount: str, at: datetime = NOON, **fields: Any) -> dict[str, Any]:
-    plain = {
-        "id": refund_id, "state": "waiting", "amount": eur(amount), "shipping_amount": eur("0.00"), "taxes": (),
-        "shipping_taxes": (), "quantity": 1, "reason_code": "17", "created_at": at, "commission": eur("5.00"),
-        "commission_taxes": (), "commission_total": eur("5.00"),
-    }  # fmt: skip
-    return plain | fields
-
-
 class Journey:
-    """A case in memory. `see` changes what is known, `at` lets time pass, `send` does what was planned."""
+    """A case in memory. `see` changes what is known, `at` lets time pass."""
 
     def __init__(self, rules: RuleSet | None = None, start: datetime = NOON) -> None:
         self.rules = rules if rules is not None else base_pack()
         self.now = start
         self.memory = Memory()
         self.records: dict[tuple[str, str], dict[str, Any]] = {}
-        self.sent: list[EffectState] = []
         self.decision: Decision
-        self._refunds = count(1)
 
     def order(self, *lines: Mapping[str, Any], **fields: Any) -> Journey:
         plain = {
@@ -147,10 +135,6 @@ class Journey:
         self.records[kind, key] = self.records.get((kind, key), {}) | fields
         return self
 
-    def forget(self, kind: str, key: str) -> Journey:
-        del self.records[kind, key]
-        return self
-
     def decide(self) -> Decision:
         states = [given(self.rules.vocabulary, kind, fields, NOON) for (kind, _), fields in self.records.items()]
         client = [s for s in states if s.kind == "seller"]
@@ -172,52 +156,12 @@ class Journey:
     def hours(self, number: float) -> Decision:
         return self.at(timedelta(hours=number))
 
-    def send(self) -> list[EffectState]:
-        """Everything planned is done; refunds and cancellations show in the order. Gives what was sent."""
-        self.decide()
-        done = list(self.decision.effects)
-        for effect in done:
-            self.begin(effect)
-            self.settle(effect)
-        self.decide()
-        return done
-
     def begin(self, effect: EffectState) -> None:
         self.memory = outcomes.begin(self.memory, effect.key, self.now)
-        self.sent.append(effect)
-
-    def settle(self, effect: EffectState) -> None:
-        receipt: dict[str, Any] = {"reference": "ok"}
-        if effect.action == "marketplace.refund":
-            receipt = {"refund_id": self.show_refund(effect)}
-        self.memory = outcomes.settled(self.memory, effect.key, receipt, self.now)
 
     def refuse(self, effect: EffectState, reason: str) -> Decision:
         self.begin(effect)
         self.memory = outcomes.refused(self.memory, effect.key, reason, "they said no", self.now)
-        return self.decide()
-
-    def show_refund(self, effect: EffectState) -> str:
-        """The refund an effect makes, as the order shows it."""
-        number = f"R{next(self._refunds)}"
-        params = effect.params
-        made = refund(number, "0", self.now) | {name: params[name] for name in ("amount", "shipping_amount", "taxes")}
-        self.refund_by_hand(str(params["line"]), made)
-        return number
-
-    def refund_by_hand(self, line_id: str, made: Mapping[str, Any]) -> Journey:
-        known = self.records["order", "A"]
-        lines = tuple(one | {"refunds": (*one["refunds"], made)} if one["id"] == line_id else one for one in known["lines"])
-        return self.see("order", "A", lines=lines)
-
-    def answer(self, rule: str, answer: str) -> Decision:
-        (found,) = [e for e in self.memory.exceptions.values() if e.rule == rule]
-        self.memory = people.answered(self.memory, found.key, answer, "Kim", self.now)
-        return self.decide()
-
-    def resolve(self, rule: str) -> Decision:
-        (found,) = [e for e in self.memory.exceptions.values() if e.rule == rule]
-        self.memory = people.resolved(self.memory, found.key, self.now)
         return self.decide()
 
     @property
@@ -225,10 +169,6 @@ class Journey:
         """The refunds planned now: units and amount."""
         planned = [e for e in self.decide().effects if e.action == "marketplace.refund"]
         return [("+".join(e.units), f"{e.params['amount'].amount}") for e in planned]
-
-    @property
-    def planned(self) -> list[str]:
-        return sorted(e.action for e in self.decide().effects)
 
     @property
     def open(self) -> dict[str, ExceptionState]:
