@@ -57,7 +57,8 @@ def view_of(rule_set: RuleSet, facts: Facts) -> View:
     env: dict[str, Any] = {**facts.env(), "params": rule_set.params, "answer": Answers()}
     view = View(facts, env, index)
     for table in rule_set.tables.values():
-        index[table.id] = {key: _decided(table, rec) for key, rec in index.get(table.kind, {}).items()}
+        settled = table.under(rule_set.params)
+        index[table.id] = {key: _decided(settled, rec) for key, rec in index.get(table.kind, {}).items()}
     for fact in rule_set.facts:
         for rec in index.get(fact.kind, {}).values():
             rec[fact.name] = fact.expression.value(view.bound(fact.kind, rec))

@@ -570,8 +570,9 @@ class Checker:
                 self.report(term.offset, "type-mismatch", f"{what} is of type {each.type}, not {_named(term)}")
         self.reads.add(name)
         self.constant = False
+        settings = Root(ANY, self.syntax.offset(node), "params")  # the values of those that stand in the table
         offset = self.syntax.offset(node)
-        return None if wrong else Call(record_of(name), offset, function, (Literal(ANY, offset, table), *terms))
+        return None if wrong else Call(record_of(name), offset, function, (Literal(ANY, offset, table), settings, *terms))
 
     # --- what may still come ---
 

@@ -396,8 +396,8 @@ def looked_up(codes: Mapping[str, str], value: Any) -> str | None:
     return codes.get(_text(value))
 
 
-def in_table(table: Any, *values: Any) -> Any:
-    return table.record(values)
+def in_table(table: Any, params: Any, *values: Any) -> Any:
+    return table.under(params or {}).record(values)
 
 
 # --- the table ------------------------------------------------------------------------------------------------------

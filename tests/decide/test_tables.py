@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.decide.document import decision_to_json
 from engine.decide.trace import trace
 from tests.decide.small import Told, refunds
@@ -107,3 +109,33 @@ def test_a_pass_over_what_changed_gives_what_a_pass_over_everything_gives() -> N
         again, once = case.decided(), fresh.decided()
         assert [v.because for v in again.vetoes] == [v.because for v in once.vetoes]
         assert dict(again.basis.matches) == dict(once.basis.matches)
+
+
+SET = """
+  most: {type: number, default: 1}
+  trigger: {type: {enum: [approval, scan]}, default: scan}
+tables:
+  policy:
+    hit: first
+    given: {pieces: count(rma.units)}
+    rows: [{pieces: "<= params.most", then: {refund_on: params.trigger}}]
+    otherwise: {refund_on: receipt}
+facts:
+  order.one: lookup(policy, 1).refund_on
+rules:
+  refund:
+    group: refund
+    each: rma
+    when: ['policy.refund_on == "approval"', 'order.one == "approval"']
+    then: [{marketplace.refund: {units: rma.units}}]
+"""
+
+
+def test_a_rule_set_under_other_parameters_decides_by_their_values() -> None:
+    case = Told(SET, pieces=1)
+    plain = case.rules
+    assert refunds(case.decided()) == []
+    for most, trigger, wanted in ((1, "approval", [("L#1",)]), (0, "approval", []), (2, "scan", []), (None, "approval", [])):
+        fresh = Told(SET, pieces=1)
+        fresh.rules = replace(plain, params={**plain.params, "most": most, "trigger": trigger}, hash=f"{most}{trigger}")
+        assert refunds(fresh.decided()) == wanted

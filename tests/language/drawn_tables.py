@@ -11,8 +11,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from engine.facts.schema import BOOLEAN, DATE, MONEY, NUMBER, TEXT, Type, enum_of
-from engine.facts.values import UNKNOWN, Items, Money, Unreadable, is_gap
+from engine.facts.schema import BOOLEAN, DATE, MONEY, NUMBER, TEXT, WORKING_DURATION, Type, enum_of
+from engine.facts.values import UNKNOWN, Items, Money, Unreadable, WorkingDuration, is_gap
 from engine.language.tables.cells import ANY_CELL, Cell, Is, Within
 from engine.language.tables.hit import Values
 from engine.language.tables.policies import AGGREGATES, HITS, ORDERED_BY_OUTPUT, Hit
@@ -36,7 +36,7 @@ class Sort:
 
     @property
     def has_order(self) -> bool:
-        return self.type.name in ("number", "money", "date")
+        return self.type.name in ("number", "money", "date", "working_duration")
 
 
 HALVES = tuple(Decimal(n) / 2 for n in range(-2, 10))
@@ -46,6 +46,11 @@ SORTS = (
     Sort(TEXT, ("x", "y"), ("x", "y", "z")),
     Sort(NUMBER, (0, 1, 2, Decimal("2.50"), 3), (*HALVES, Decimal("2.25"), Decimal("2.75"))),
     Sort(DATE, tuple(DAY + timedelta(n) for n in (0, 1, 3)), tuple(DAY + timedelta(n) for n in range(-1, 6))),
+    Sort(
+        WORKING_DURATION,
+        tuple(WorkingDuration(n) for n in (1, 2, 3)),
+        (*(WorkingDuration(n) for n in range(5)), WorkingDuration(timedelta(hours=1))),
+    ),
     Sort(
         MONEY,
         tuple(Money(Decimal(n), currency) for n in (0, 1, 2) for currency in CURRENCIES),

@@ -283,6 +283,16 @@ def test_what_is_wrong_with_the_rows_is_told_by_an_example(tmp_path: Path, body:
     assert all(each in found for each in said)
 
 
+def test_a_count_is_never_negative(tmp_path: Path) -> None:
+    rows = '[{n: "> -5", then: {y: 1}}]'
+    assert problems(tmp_path / "a", f"tables: {{t: {{given: {{n: count(rma.units)}}, rows: {rows}}}}}") == ""
+    rows = '[{n: "< 0", then: {y: 1}}, {n: ">= 1", then: {y: 1}}]'
+    found = problems(tmp_path / "b", f"tables: {{t: {{given: {{n: count(rma.units)}}, rows: {rows}}}}}")
+    assert 'row 1 of "t" can never match: no "n" is < 0' in found
+    assert 'no row of "t" matches where n = 0' in found
+    assert len(found.splitlines()) == 2
+
+
 def test_a_count_is_a_whole_number_so_nothing_is_missing_between_three_and_four(tmp_path: Path) -> None:
     rows = '[{n: "<= 3", then: {y: 1}}, {n: ">= 4", then: {y: 2}}]'
     assert problems(tmp_path / "a", f"tables: {{t: {{given: {{n: count(rma.units)}}, rows: {rows}}}}}") == ""

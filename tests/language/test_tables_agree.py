@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.facts.schema import NUMBER, TEXT, Vocabulary, enum_of
-from engine.facts.values import UNKNOWN, Items, Money
+from engine.facts.values import UNKNOWN, Items, Money, WorkingDuration
 from engine.language.compile import compile_expression
 from engine.language.scope import Scope
 from engine.language.tables.atoms import ELSE, Atom
@@ -118,7 +119,8 @@ def test_a_gap_is_told_exactly_if_some_inputs_match_no_row_and_its_example_is_on
 def _value(atom: Atom, type_name: str, pool: tuple[Any, ...]) -> Any:
     """What stands for an atom; where that is anything else, or any value at all, one that no cell names."""
     if atom.value is ELSE or atom.value is None:
-        return {"text": "something", "money": Money(Decimal(1), "GBP")}.get(type_name, pool[0])
+        other = {"text": "something", "money": Money(Decimal(1), "GBP"), "working_duration": WorkingDuration(timedelta(hours=1))}
+        return other.get(type_name, pool[0])
     return atom.value
 
 

@@ -14,8 +14,8 @@ from decimal import Decimal
 from math import ceil, floor
 from typing import Any
 
-from engine.facts.values import Money
 from engine.language.parse import Fault, parse
+from engine.language.tables.cells import WHOLE_LINE, value_at
 from engine.language.tables.index import WORDS, Bits, Column, Line
 from engine.language.tables.table import Input
 
@@ -40,7 +40,7 @@ def atoms_of(given: Input, column: Column) -> tuple[Atom, ...]:
         return (Atom(None, column.other.sure, column.other.possible),)
     whole = _is_count(given)
     found = [atom for name, line in column.lines.items() for atom in _line(name, line, whole=whole)]
-    if given.type.name == "money":  # any other currency
+    if given.type.name in ("money", "working_duration"):  # any other currency; days beside hours
         found.append(Atom(ELSE, column.other.sure, column.other.possible))
     return tuple(found)
 
@@ -65,9 +65,11 @@ def _line(name: str, line: Line, *, whole: bool) -> Iterator[Atom]:
     for place, masks in enumerate(line.atoms):
         low = line.points[(place - 1) // 2] if place else None
         high = line.points[place // 2] if place < len(line.atoms) - 1 else None
-        point = low if place % 2 else _between(low, high, whole=whole)
+        point = low if place % 2 else _between(low, high, whole=whole or name == WHOLE_LINE)
+        if whole and not place % 2 and point is not None and point < 0 and (high is None or high > 0):
+            point = 0
         if point is not None and not (whole and (point < 0 or point != int(point))):
-            yield Atom(Money(Decimal(point), name) if name else point, masks.sure, masks.possible)
+            yield Atom(value_at(name, point), masks.sure, masks.possible)
 
 
 def _between(low: Any, high: Any, *, whole: bool) -> Any:

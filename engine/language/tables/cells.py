@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from engine.facts.values import UNKNOWN, Money, WorkingDuration, is_gap
@@ -110,13 +111,24 @@ class Cell:
 ANY_CELL = Cell()
 
 
+_WORKING = ("working days", "working hours")
+WHOLE_LINE = _WORKING[0]  # there is no half a working day
+
+
 def line_of(value: Any) -> str:
     """Values of different lines do not compare: amounts of two currencies, working days and working hours."""
     if isinstance(value, Money):
         return value.currency
     if isinstance(value, WorkingDuration):
-        return "working days" if isinstance(value.length, int) else "working hours"
+        return _WORKING[0] if isinstance(value.length, int) else _WORKING[1]
     return ""
+
+
+def value_at(line: str, point: Any) -> Any:
+    """The value that stands there on that line."""
+    if line in _WORKING:
+        return WorkingDuration(point)
+    return Money(Decimal(point), line) if line else point
 
 
 def point_of(value: Any) -> Any:

@@ -6,18 +6,18 @@ inputs. The search stops after `LARGEST_SEARCH` steps; what has not been found b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from engine.language.show import show
 from engine.language.tables.atoms import ELSE, Atom, atoms_of
 from engine.language.tables.hit import Values
-from engine.language.tables.index import Bits, bits, rows_in
+from engine.language.tables.index import Bits, rows_in
 from engine.language.tables.policies import SINGLE
 from engine.language.tables.table import Table
 from engine.problems import Problems
 
-LARGEST_SEARCH = 100_000
+LARGEST_SEARCH = 3_000_000  # atoms looked at, for one table
 MOST_TOLD = 8  # of one kind, for one table
 
 
@@ -32,6 +32,18 @@ def check_tables(tables: Iterable[Table], problems: Problems, *, warn: bool) -> 
             _warn_dead(space, problems)
 
 
+def _places(atoms: Sequence[Atom], rows: int) -> dict[int, list[Atom]]:
+    """For each row the atoms it may match in; rows that may match in all of them are left out."""
+    everywhere = every = (1 << rows) - 1
+    for atom in atoms:
+        everywhere &= atom.possible
+    found: dict[int, list[Atom]] = {row: [] for row in rows_in(every & ~everywhere)}
+    for atom in atoms:
+        for row in rows_in(atom.possible & ~everywhere):
+            found[row].append(atom)
+    return found
+
+
 class Spent(Exception):  # noqa: N818 - not a fault: the search is given up
     """The search took more steps than it may."""
 
@@ -43,37 +55,38 @@ class Space:
     table: Table
     atoms: tuple[tuple[Atom, ...], ...]
     left: int = LARGEST_SEARCH
-    _reach: dict[int, Bits] = field(default_factory=dict)
+    _places: tuple[Mapping[int, Sequence[Atom]], ...] | None = None
 
     @classmethod
     def of(cls, table: Table) -> Space:
         columns = zip(table.inputs, table.columns, strict=True)
         return cls(table, tuple(atoms_of(given, column) for given, column in columns))
 
-    def step(self) -> None:
-        self.left -= 1
+    def step(self, cost: int = 1) -> None:
+        self.left -= cost
         if self.left < 0:
             raise Spent
 
+    def where(self, depth: int, row: int) -> Sequence[Atom]:
+        """The atoms of one input in which the row may match."""
+        if self._places is None:
+            self._places = tuple(_places(atoms, len(self.table.rows)) for atoms in self.atoms)
+        return self._places[depth].get(row, self.atoms[depth])
+
     def beside(self, row: int) -> Bits:
         """The rows that match somewhere where this one does, itself among them; none if it matches nowhere."""
-        if row not in self._reach:
-            found = (1 << len(self.table.rows)) - 1
-            for atoms in self.atoms:
-                here = 0
-                for atom in atoms:
-                    if atom.sure >> row & 1:
-                        here |= atom.sure
-                found &= here
-            self._reach[row] = found if found >> row & 1 else 0
-        return self._reach[row]
+        found = (1 << len(self.table.rows)) - 1
+        for depth in range(len(self.atoms)):
+            here = 0
+            for atom in self.where(depth, row):
+                if atom.sure >> row & 1:
+                    here |= atom.sure
+            found &= here
+        return found if found >> row & 1 else 0
 
-    def can_match(self, row: int) -> bool:
-        return all(any(atom.possible >> row & 1 for atom in atoms) for atoms in self.atoms)
-
-    def impossible_input(self, row: int) -> int:
-        """The input of which no value is what the row asks for."""
-        return next(n for n, atoms in enumerate(self.atoms) if not any(atom.possible >> row & 1 for atom in atoms))
+    def impossible_input(self, row: int) -> int | None:
+        """The input of which no value is what the row asks for, if there is one."""
+        return next((n for n in range(len(self.atoms)) if not self.where(n, row)), None)
 
     @property
     def is_certain(self) -> bool:
@@ -149,7 +162,7 @@ def gaps(space: Space) -> list[Region]:
         if depth == len(space.atoms):
             return []
         if (depth, rows) not in held:
-            space.step()
+            space.step(len(space.atoms[depth]))
             found: dict[tuple[Region, ...], Region] = {}
             seen: set[Bits] = set()
             for atom in space.atoms[depth]:
@@ -179,50 +192,41 @@ def _warn_dead(space: Space, problems: Problems) -> None:
 def without_effect(space: Space) -> Iterator[tuple[int, str]]:
     """Rows that never match, never decide, or decide nothing other rows would not, each with what is to be said."""
     table = space.table
-    gone: set[int] = set()
+    left = (1 << len(table.rows)) - 1  # the rows of which nothing has been said
     for row in range(len(table.rows)):
-        if not space.can_match(row):
-            name = table.inputs[space.impossible_input(row)].name
-            gone.add(row)
-            yield row, f'can never match: no "{name}" is {table.rows[row].cells[space.impossible_input(row)]}'
-    if table.hit not in ("first", "priority", "any"):
-        return
+        never = space.impossible_input(row)
+        if never is not None:
+            left &= ~(1 << row)
+            yield row, f'can never match: no "{table.inputs[never].name}" is {table.rows[row].cells[never]}'
     try:
-        for row in range(len(table.rows)) if table.hit != "any" else ():
-            winning = _before(table, row, gone)
-            if row not in gone and _covered(space, row, winning):
-                over = rows_in(space.beside(row) & winning)
-                gone.add(row)
+        if table.hit in ("first", "priority"):
+            for row, over in _overruled(space, left):
+                left &= ~(1 << row)
                 yield row, f"can never decide: wherever it matches, {_rows(over)} {_COME_FIRST[table.hit]}"
-        if table.hit != "priority" and space.is_certain:
-            yield from _redundant(space, gone)
+        if table.hit in ("first", "any") and space.is_certain:
+            yield from _redundant(space, left)
     except Spent:
         return
 
 
-def _redundant(space: Space, gone: set[int]) -> Iterator[tuple[int, str]]:
-    """From the last row up, each that could be left out with all those said to be redundant before it."""
+def _overruled(space: Space, left: Bits) -> Iterator[tuple[int, list[int]]]:
+    """The rows that always lose to others, with those others."""
     table = space.table
-    for row in reversed(range(len(table.rows))):
-        if row in gone:
-            continue
-        others = bits(n for n in range(len(table.rows)) if n != row and n not in gone)
-        same = _covered(space, row, others) if table.hit == "any" else _same_without(space, row, others)
-        if same:
-            gone.add(row)
+    winning = 0
+    for row in sorted(rows_in(left), key=lambda n: (table.rank(table.rows[n].values) if table.hit == "priority" else (), n)):
+        if _covered(space, row, winning):
+            yield row, rows_in(space.beside(row) & winning)
+        else:
+            winning |= 1 << row
+
+
+def _redundant(space: Space, left: Bits) -> Iterator[tuple[int, str]]:
+    """From the last row up, each that could be left out with all those said to be redundant before it."""
+    for row in reversed(rows_in(left)):
+        others = left & ~(1 << row)
+        if _covered(space, row, others) if space.table.hit == "any" else _same_without(space, row, others):
+            left = others
             yield row, "is redundant: without it, other rows give the same"
-
-
-def _before(table: Table, row: int, gone: set[int]) -> Bits:
-    """The rows that win over this one wherever both match."""
-    if table.hit == "first":
-        return bits(n for n in range(row) if n not in gone)
-    rank = _ranks(table)
-    return bits(n for n in range(len(table.rows)) if n not in gone and (rank[n], n) < (rank[row], row))
-
-
-def _ranks(table: Table) -> list[tuple[int, ...]]:
-    return [table.rank(row.values) for row in table.rows]
 
 
 def _covered(space: Space, row: int, by: Bits) -> bool:
@@ -273,8 +277,9 @@ def _everywhere(
             return at_last if leaf is None else leaf(rows)
         if (depth, rows) in proved:
             return True
-        space.step()
-        rests = {rows & atom.sure for atom in space.atoms[depth] if atom.possible >> row & 1}
+        here = space.where(depth, row)
+        space.step(len(here))
+        rests = {rows & atom.sure for atom in here}
         for rest in sorted(rests, key=int.bit_count):
             if not below(depth + 1, rest):
                 return False

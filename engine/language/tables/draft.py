@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.facts.schema import ANY, BOOLEAN, DURATION, MONEY, NUMBER, SETTINGS, FieldSpec, Kind, Type, Vocabulary, record_of
@@ -19,7 +19,7 @@ from engine.language.tables.cells import ANY_CELL, Cell
 from engine.language.tables.fact import facts_of
 from engine.language.tables.hit import Values
 from engine.language.tables.policies import AGGREGATES, HITS, ORDERED_BY_OUTPUT
-from engine.language.tables.reading import CellReader, Settings, declared, guessed
+from engine.language.tables.reading import CellReader, Settings, declared, guessed, value_in
 from engine.language.tables.table import Input, Output, Row, Table
 from engine.language.types import join
 from engine.language.vocabulary import with_field
@@ -70,12 +70,15 @@ class TableDraft:
         """The compiled table. All its faults are told at once."""
         inputs = self._inputs(scope, problems)
         hit = self._hit(problems)
-        read = _Rows(self, inputs, problems).read(hit)
+        settings = replace(self.settings, read=set())
+        read = _Rows(self, inputs, settings, problems).read(hit)
         given = self.node.get("given")
         if hit is None or read is None or given is None or len(inputs) < len(given.entries):
             return None
         place = self.node.key_place("otherwise")
-        return Table(self.id, self.kind, hit, inputs, *read, place, self.place, self.doc)
+        used = tuple((path, value_in(settings.values, path)) for path in sorted(settings.read))
+        table = Table(self.id, self.kind, hit, inputs, *read, place, self.place, self.doc, used)
+        return replace(table, again=_Again(self, table).under) if used else table
 
     def _hit(self, problems: Problems) -> Any:
         node = self.node.get("hit")
@@ -95,6 +98,32 @@ class TableDraft:
             elif expression is not None:
                 found.append(Input(name, expression))
         return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """Compiles a table with other values of its parameters, as scenarios set them. `held` are those compiled already."""
+
+    draft: TableDraft
+    table: Table
+    held: dict[str, Table] = field(default_factory=dict)
+
+    def under(self, params: Mapping[str, Any]) -> Table:
+        used = tuple((path, value_in(params, path)) for path, _ in self.table.settings)
+        name = repr(used)
+        if name not in self.held:
+            problems = Problems()
+            settings = replace(self.draft.settings, values=params)
+            read = _Rows(self.draft, self.table.inputs, settings, problems).read(self.table.hit)
+            made = replace(self.table, settings=used, again=self.under)
+            if read is not None and not problems.errors:
+                outputs, rows, otherwise = read
+                made = replace(made, outputs=outputs, rows=rows, otherwise=otherwise)
+            else:  # with these values the rows mean nothing, such as a range that ends before it begins
+                never = tuple(replace(row, cells=tuple(Cell(unset=True) for _ in row.cells)) for row in made.rows)
+                made = replace(made, rows=never)
+            self.held[name] = made
+        return self.held[name]
 
 
 def read_table(
@@ -200,6 +229,7 @@ class _Rows:
 
     draft: TableDraft
     inputs: tuple[Input, ...]
+    settings: Settings
     problems: Problems
 
     def read(self, hit: Any) -> tuple[tuple[Output, ...], tuple[Row, ...], Values | None] | None:
@@ -237,7 +267,7 @@ class _Rows:
         found: list[Cell | None] = []
         for given in self.inputs:
             cell = None if given.type == ANY else node.get(given.name)  # of any type only where another fault is told
-            reader = CellReader(given.type, self.draft.settings, self.problems)
+            reader = CellReader(given.type, self.settings, self.problems)
             found.append(ANY_CELL if cell is None else reader.read(cell, f'"{given.name}" in {what}'))
         cells = tuple(cell for cell in found if cell is not None)
         return cells if fine and len(cells) == len(found) else None
@@ -288,7 +318,7 @@ class _Rows:
         if not nodes:
             self.problems.add(at.place, "empty-list", f"{what} lists no value")
             return None
-        read = [(where, node, guessed(node, self.draft.settings, self.problems, where)) for where, node in nodes]
+        read = [(where, node, guessed(node, self.settings, self.problems, where)) for where, node in nodes]
         united: Type | None = None
         values: list[Any] = []
         for where, node, found in read:
@@ -314,7 +344,7 @@ class _Rows:
             if node is None:
                 values.append(None)
                 continue
-            value = declared(node, output.type, self.draft.settings, self.problems, f'"{output.name}" in {what}')
+            value = declared(node, output.type, self.settings, self.problems, f'"{output.name}" in {what}')
             if output.order and value is not None and value not in output.order:
                 known = [str(each) for each in output.order]
                 said = f'"{output.name}" in {what}: its outputs do not list {node.text}{did_you_mean(node.text, known)}'

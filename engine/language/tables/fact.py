@@ -41,6 +41,7 @@ def _expression(table: Table, position: int, output: Output) -> Expression:
 
 def explained(table: Table, position: int, env: Mapping[str, Any]) -> Finding:
     """The value of one output, the inputs with what they read, the rows it comes from, and what to blame where it is unknown."""
+    table = table.under(env.get("params") or {})
     findings = [given.expression.explain(env) for given in table.inputs]
     inputs = tuple(finding.value for finding in findings)
     found = table.outcome(inputs)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from engine.facts.schema import BOOLEAN, DATE, DURATION, MONEY, NUMBER, TIMESTAMP, WORKING_DURATION, Type, Vocabulary, enum_of
-from engine.facts.values import Rec
 from engine.language.node import Node
 from engine.language.params import read_setting
 from engine.language.source import scalar_value
@@ -36,28 +35,37 @@ class Mark(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The parameters of the client, whose values may stand in cells and outputs."""
+    """The parameters of the client, whose values may stand in cells and outputs. `read` collects those that do."""
 
     vocabulary: Vocabulary
     types: Mapping[str, Type]
     values: Mapping[str, Any]
+    read: set[str] = field(default_factory=set)
 
     def find(self, path: str, node: Node, problems: Problems) -> tuple[Type, Any] | None:
         """The type and value of `params.x`, or None with a problem."""
         of: Mapping[str, Type] = self.types
-        value: Any = self.values
         found: Type | None = None
         for name in path.split(".")[1:]:
             if name not in of:
                 problems.add(node.place, "unknown-param", f'there is no parameter "{name}"{did_you_mean(name, of)}')
                 return None
-            found, value = of[name], value.get(name)
+            found = of[name]
             inner = self.vocabulary.kinds.get(found.kind)
             of = {} if inner is None else {field.name: field.type for field in inner.fields.values()}
-        if found is None or isinstance(value, Rec):
+        if found is None or found.name == "record":
             problems.add(node.place, "wrong-shape", f"{path} is a group of parameters, not one")
             return None
-        return found, value
+        self.read.add(path)
+        return found, value_in(self.values, path)
+
+
+def value_in(params: Mapping[str, Any], path: str) -> Any:
+    """What `params.x.y` holds."""
+    value: Any = params
+    for name in path.split(".")[1:]:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 @dataclass(frozen=True, slots=True)

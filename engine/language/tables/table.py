@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ from engine.language.tables.cells import Cell, line_of
 from engine.language.tables.hit import Given, Outcome, Values, outcome, zero_for
 from engine.language.tables.index import Column, column
 from engine.language.tables.policies import SINGLE, Hit
+from engine.language.tables.reading import value_in
 from engine.problems import Place, did_you_mean
 
 
@@ -58,7 +59,8 @@ class Row:
 class Table:
     """One decision table, a fact of every record of `kind`.
 
-    `outcome` works from values, `evaluate` from inputs by name. `origins` is every place it came from.
+    `outcome` works from values, `evaluate` from inputs by name. `settings` are the parameters whose values stand in its cells
+    and outputs, and `again` compiles it with other ones.
     """
 
     id: str
@@ -71,6 +73,8 @@ class Table:
     otherwise_place: Place
     place: Place
     doc: str = ""
+    settings: tuple[tuple[str, Any], ...] = ()
+    again: Callable[[Mapping[str, Any]], Table] | None = field(default=None, repr=False, compare=False)
     columns: tuple[Column, ...] = field(init=False, repr=False, compare=False)
     _given: Given = field(init=False, repr=False, compare=False)
 
@@ -82,6 +86,12 @@ class Table:
         ranks = [self.rank(each) for each in values]
         named = Given(values, self.otherwise, ranks, self.name_of, len(self.outputs), zero)
         object.__setattr__(self, "_given", named)
+
+    def under(self, params: Mapping[str, Any]) -> Table:
+        """The same table where the parameters have these values."""
+        if self.again is None or all(value_in(params, path) == value for path, value in self.settings):
+            return self
+        return self.again(params)
 
     def type_of(self, output: Output) -> Type:
         """The type of a field of the fact."""
