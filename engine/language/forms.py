@@ -305,6 +305,7 @@ TABLE = Form(
             example="outputs: {refund_on: [inspection, receipt, first_scan], refund_within: duration}",
         ),
         "doc": Key("What it decides, in one line", TEXT),
+        "silence": SILENCE,
     },
 )
 

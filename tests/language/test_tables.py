@@ -33,7 +33,9 @@ def compiled(folder: Path, text: str, **files: str) -> RuleSet:
 
 
 def problems(folder: Path, text: str) -> str:
-    return str(check(project(folder, {"rules/base/t.yaml": text}), ACTIONS))
+    """All but that nothing reads the table."""
+    found = check(project(folder, {"rules/base/t.yaml": text}), ACTIONS)
+    return "\n".join(str(problem) for problem in found if problem.code != "unused-table")
 
 
 def table(folder: Path, body: str, given: str = "x: rma.weight") -> Table:

@@ -11,7 +11,7 @@ from engine.language.doubts import Doubts
 from engine.language.lints.offers import missing_offers
 from engine.language.lints.texts import missing_runbooks, unfilled_placeholders
 from engine.language.lints.unguarded import unguarded_vetoes
-from engine.language.lints.unused import unused_facts, unused_params
+from engine.language.lints.unused import unused_facts, unused_params, unused_tables
 from engine.language.lints.waiting import endless_holds, long_clocks
 from engine.language.lints.whole import Whole
 from engine.problems import Place, Problem, Problems
@@ -24,7 +24,7 @@ LINTS: tuple[Callable[[Whole], Iterator[Problem]], ...] = (
     endless_holds,
     missing_offers,
 )
-UNUSED: tuple[Callable[[Whole], Iterator[tuple[Place, Problem | None]]], ...] = (unused_params, unused_facts)
+UNUSED: tuple[Callable[[Whole], Iterator[tuple[Place, Problem | None]]], ...] = (unused_params, unused_facts, unused_tables)
 
 
 def look_for_doubts(whole: Whole, problems: Problems, doubts: Doubts) -> None:

@@ -16,6 +16,8 @@ from engine.language.rules import Ground, expressions_of, scope_of
 from engine.language.ruleset import DerivedFact, Expression, PromiseSpec, Rule
 from engine.language.scope import Scope, case_names
 from engine.language.sections import Sections
+from engine.language.tables.draft import scope_within
+from engine.language.tables.table import Table
 from engine.language.terms import Term
 from engine.problems import Place, Problems
 
@@ -66,6 +68,19 @@ class Whole:
         for fact in self.facts:
             for read in self.read([fact.expression], scope.bound(fact.kind, fact.kind)):
                 found[f"{fact.kind}.{fact.name}"] = read
+        return found
+
+    @property
+    def tables(self) -> list[Table]:
+        return [table for table in self.ground.scope.tables.values() if table is not None]
+
+    @cached_property
+    def given_to_tables(self) -> list[Read]:
+        """The inputs of all tables."""
+        found: list[Read] = []
+        for table in self.tables:
+            inputs = [given.expression for given in table.inputs]
+            found += self.read(inputs, scope_within(table.kind, self.ground.scope))
         return found
 
     @cached_property

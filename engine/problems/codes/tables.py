@@ -27,6 +27,8 @@ CODES = (
             rows:
               - {weight: "[10..20]", then: {heavy: true}}
             otherwise: {heavy: false}
+        promises:
+          never_so: {each: rma, never: heavy.heavy}
         """,
     ),
     Code(
@@ -53,6 +55,8 @@ CODES = (
               - {currency: EUR, total: "> 100 EUR", then: {large: true}}
               - {currency: USD, total: "> 110 USD", then: {large: true}}
             otherwise: {large: false}
+        promises:
+          never_so: {each: order, never: large.large}
         """,
     ),
     Code(
@@ -78,6 +82,8 @@ CODES = (
             rows:
               - {status: approved, parcel: true, then: {moving: true}}
             otherwise: {moving: false}
+        promises:
+          never_so: {each: rma, never: moving.moving}
         """,
     ),
     Code(
@@ -115,6 +121,8 @@ CODES = (
             rows:
               - {weight: "< 10", then: {heavy: false}}
               - {weight: ">= 10", then: {heavy: true}}
+        promises:
+          never_so: {each: rma, never: heavy.heavy}
         """,
     ),
     Code(
@@ -140,6 +148,8 @@ CODES = (
             rows:
               - {weight: "> 10", then: {heavy: true}}
             otherwise: {heavy: false}
+        promises:
+          never_so: {each: rma, never: heavy.heavy}
         """,
     ),
     Code(
@@ -169,6 +179,32 @@ CODES = (
               - {weight: "> 20", then: {heavy: false}}
               - {weight: "> 10", then: {heavy: true}}
             otherwise: {heavy: false}
+        promises:
+          never_so: {each: rma, never: heavy.heavy}
+        """,
+    ),
+    Code(
+        "unused-table",
+        "warning",
+        "A table nothing reads",
+        "No rule and no promise reads what it gives, not even through facts: it is left over, or a rule that should read it does not.",
+        """
+        # rules/base/example.yaml
+        tables:
+          heavy:
+            given: {weight: rma.weight}
+            rows: [{weight: "> 10", then: {heavy: true}}]
+            otherwise: {heavy: false}
+        """,
+        """
+        # rules/base/example.yaml
+        tables:
+          heavy:
+            given: {weight: rma.weight}
+            rows: [{weight: "> 10", then: {heavy: true}}]
+            otherwise: {heavy: false}
+        promises:
+          light: {each: rma, never: heavy.heavy}
         """,
     ),
     Code(
@@ -196,6 +232,8 @@ CODES = (
             rows:
               - {weight: "> 10", then: {heavy: true}}
             otherwise: {heavy: false}
+        promises:
+          never_so: {each: rma, never: heavy.heavy}
         """,
     ),
 )
