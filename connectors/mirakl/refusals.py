@@ -48,12 +48,14 @@ def speaks_of_balance(detail: str) -> bool:
 
 
 def said(no: HttpError) -> str:
-    """The outside's own words: `message`, `code` and `errors[]` where there are any, else the body as text."""
+    """The outside's own words: `message` (`error_message` in parts of the API), `code` and `errors[]` where there are any, else
+    the body as text.
+    """
     body = no.json()
     if not isinstance(body, dict):
         return no.body[:500].decode("utf-8", "replace").strip() or f"HTTP {no.status}"
     found = [body, *objects(body, "errors")]
-    words = [str(part[name]) for part in found for name in ("code", "field", "message") if part.get(name)]
+    words = [str(part[name]) for part in found for name in ("code", "field", "message", "error_message") if part.get(name)]
     return "; ".join(words)[:500] or f"HTTP {no.status}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 import warnings
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ _INSTEAD: tuple[tuple[type[ast.AST], str], ...] = (
     (ast.Starred, "`*` before a value has no meaning here"),
 )
 _FOREIGN = (("&&", "and"), ("||", "or"), ("===", "=="), ("<>", "!="))
+_ASSIGNED = re.compile(r"[^=!<>](=)(?!=)")  # one equals sign by itself
 
 
 class Fault(Exception):  # noqa: N818 - caught by the checker, which knows the place
@@ -99,6 +101,9 @@ def _syntax_fault(fault: SyntaxError, text: str, shift: int) -> Fault:
     for foreign, instead in _FOREIGN:
         if foreign in text:
             return Fault(shift + text.index(foreign), "expression-syntax", f'write "{instead}" instead of "{foreign}"')
+    assigned = _ASSIGNED.search(text)
+    if assigned is not None:
+        return Fault(shift + assigned.start(1), "expression-syntax", 'nothing is assigned here: write "==" to compare')
     offset = max((fault.offset or 1) - 1, 0)
     hint = ""
     if text.count("(") > text.count(")") or text.count("[") > text.count("]"):

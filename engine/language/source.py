@@ -96,6 +96,8 @@ def _report(fault: yaml.YAMLError, file: str, text: str, problems: Problems) -> 
     hint = ""
     if "flow" in said and "(" in line:
         hint = "; inside [...] and {...} a comma ends the entry: quote the expression or give it a line of its own"
+    elif "did not find expected" in said and "block" in said:
+        hint = f"; is line {place.line} indented like its neighbours?"
     problems.add(place, "yaml-syntax", f"{said or fault}{hint}")
 
 

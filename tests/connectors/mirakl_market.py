@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
+import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
@@ -46,10 +47,13 @@ class Recorder:
         kept = Exchange(scope["method"], scope["path"], parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
         self.exchanges.append(kept)
 
+        heard: list[Message] = []
+        while not heard or heard[-1].get("more_body"):  # also of a request that is refused unread
+            heard.append(await receive())
+            kept.body += heard[-1].get("body", b"")
+
         async def hear() -> Message:
-            message = await receive()
-            kept.body += message.get("body", b"")
-            return message
+            return heard.pop(0) if heard else await receive()
 
         async def tell(message: Message) -> None:
             kept.status = message.get("status", kept.status)
@@ -83,6 +87,9 @@ def market(**more: Any) -> Iterator[Market]:
     wire = Recorder(sandbox.app)
     with Served(wire) as url:
         yield Market(clock, sandbox, url, wire)
+    if published():
+        for exchange in wire.exchanges:
+            spec().check(exchange)
 
 
 class Spec:
@@ -111,7 +118,7 @@ class Spec:
             assert exchange.body == b"", operation["operationId"]
         else:
             self.valid(wanted, json.loads(exchange.body), operation["operationId"])
-        if exchange.status < 400:
+        if 0 < exchange.status < 400:  # 0: the connection was cut
             answers = operation["responses"]
             assert str(exchange.status) in answers, operation["operationId"]
             schema = answers[str(exchange.status)].get("content", {}).get("application/json", {}).get("schema")
@@ -132,6 +139,14 @@ class Spec:
 @cache
 def _read(path: str) -> Spec:
     return Spec(json.loads(shared(path).read_bytes()))
+
+
+def published() -> bool:
+    try:
+        shared("mirakl/seller-openapi.json")
+    except pytest.skip.Exception:
+        return False
+    return True
 
 
 def spec() -> Spec:

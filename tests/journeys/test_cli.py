@@ -140,6 +140,23 @@ def test_decide_says_what_to_send_and_takes_its_memory_back() -> None:
     assert [e for e in done["effects"] if e["action"] == "marketplace.refund"] == []
 
 
+def test_what_decide_prints_has_the_promised_shape() -> None:
+    rejected = {**CASE["records"]["rma"][0]["units"][0], "verdict": "rejected"}
+    rma = {**CASE["records"]["rma"][0], "units": [rejected, *CASE["records"]["rma"][0]["units"][1:]]}
+    sent, held = (
+        json.loads(instep("decide", "demo", stdin=json.dumps({**CASE, "records": {**CASE["records"], "rma": [each]}})).stdout)
+        for each in (CASE["records"]["rma"][0], rma)
+    )
+    assert sent.keys() == held.keys() >= {"effects", "blocked", "vetoes", "exceptions", "wake_at", "memory", "trace"}
+    assert sent["effects"]
+    assert all(e.keys() >= {"action", "subject", "key", "params", "rule", "mode"} for e in sent["effects"])
+    assert held["blocked"]
+    assert all(b["by"] == "rejected_at_inspection" for b in held["blocked"] if b["why"] == "veto")
+    assert "rejected_at_inspection" in {v["rule"] for v in held["vetoes"]}
+    assert held["exceptions"]
+    assert all(e.keys() >= {"rule", "item", "owner", "severity", "title"} for e in held["exceptions"])
+
+
 @pytest.mark.parametrize(
     "text", ["", "nonsense", "[]", '{"now": "soon"}', '{"now": "2026-01-01T00:00:00Z", "records": {"rmx": []}}']
 )

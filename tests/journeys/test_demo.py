@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +33,19 @@ def test_every_order_of_the_story_became_a_case_and_no_payload_was_set_aside(day
     assert len(orders) >= 40
     assert day[0].cases >= len(orders)
     assert day[0].set_aside == 0
+
+
+def test_the_summary_for_programs_has_the_promised_keys(day: Played) -> None:
+    told = day[0].to_json()
+    assert told.keys() == {
+        "cases", "events", "refunds", "withheld", "expected_returns", "exceptions", "refunded_twice", "deadlines_missed",
+        "set_aside", "rule_set", "seconds",
+    }  # fmt: skip
+    assert told["refunds"].keys() == {"count", "amounts"}
+    assert told["refunds"]["amounts"].keys() == {"EUR"}
+    assert told["exceptions"].keys() == {"open", "closed"}
+    assert all(isinstance(count, int) for count in told["withheld"].values())
+    assert json.loads(json.dumps(told, sort_keys=True)) == told
 
 
 def test_everybody_in_the_story_found_the_question_they_answer(day: Played) -> None:
