@@ -30,6 +30,7 @@ _WORDS: dict[str, bool | None] = {
 }
 _STYLES: dict[str | None, Style] = {"'": "single", '"': "double", "|": "block", ">": "block"}
 _NOT_YAML = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_RANGE = re.compile(r"[\[(\]][^\[\](){},\"']+\.\.[^\[\](){},\"']+[\])\[]")  # of a table's cell, as in [10..20)
 _TAB = re.compile(r"^[ ]*\t[ \t]*(?=[^\s#])", re.MULTILINE)
 
 
@@ -94,7 +95,9 @@ def _report(fault: yaml.YAMLError, file: str, text: str, problems: Problems) -> 
     said = ", ".join(s for s in (getattr(fault, "context", None), getattr(fault, "problem", None)) if s)
     line = text.split("\n")[place.line - 1] if place.line <= text.count("\n") + 1 else ""
     hint = ""
-    if "flow" in said and "(" in line:
+    if "flow" in said and (span := _RANGE.search(line)) is not None:
+        hint = f'; a range is written in quotes: "{span[0]}"'
+    elif "flow" in said and "(" in line:
         hint = "; inside [...] and {...} a comma ends the entry: quote the expression or give it a line of its own"
     elif "did not find expected" in said and "block" in said:
         hint = f"; is line {place.line} indented like its neighbours?"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from functools import cache
 
+from engine.facts.values import Money
 from engine.language.files import Files, own_files
 from engine.language.pack import check, load
 from engine.language.ruleset import RuleSet
@@ -65,3 +67,13 @@ def test_a_piece_whose_price_has_not_come_is_refunded_by_nobody_until_it_has() -
 def test_a_table_about_pieces_cannot_decide_for_a_whole_return() -> None:
     found = str(check(files(BY_PIECE), actions(), "shop"))
     assert "policy is decided for each rma_unit, and here is none" in found
+
+
+def test_the_readmes_table_is_one_a_client_can_write() -> None:
+    blocks = re.findall(r"^```yaml\n(tables:.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 1
+    policy = load(files(blocks[0]), "shop", actions()).tables["policy"]
+    assert policy.evaluate({"channel": "MACYS", "pieces": 3, "paid": Money.of(20, "USD")}) == {
+        "refund_on": "receipt",
+        "refund_within": timedelta(hours=48),
+    }
