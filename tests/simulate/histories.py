@@ -1,0 +1,57 @@
+"""Short histories taken out of the demo's."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from engine.facts.outside import installed_actions
+from engine.language.files import Files
+from engine.language.pack import load
+from engine.simulate import parts
+from engine.simulate.history import Entry, TakenIn
+from engine.simulate.replay import Telling, Told
+from engine.store.base import Node
+
+CLIENT = "demo"
+
+
+def of_orders(history: Sequence[Entry], files: Mapping[str, bytes], orders: Sequence[str]) -> list[Entry]:
+    """What a history tells of these orders and of all that is tied to them."""
+    rule_set = load(Files(files), CLIENT, installed_actions())
+    telling = Telling([rule_set])
+    own = _tied(history, rule_set, orders)
+    shared = frozenset(rule_set.vocabulary.client)
+    kept: list[Entry] = []
+    for entry in history:
+        if not isinstance(entry, TakenIn):
+            kept.extend([entry] if _node(entry.case) in own else [])
+            continue
+        told = telling.told(entry).events
+        events = tuple(event for event, one in zip(entry.events, told, strict=True) if _concerns(one, own, shared))
+        kept.extend([replace(entry, events=events)] if events else [])
+    return kept
+
+
+def _tied(history: Sequence[Entry], rule_set: object, orders: Sequence[str]) -> frozenset[Node]:
+    wanted = {("order", order) for order in orders}
+    with tempfile.TemporaryDirectory() as folder:
+        cut = parts.cut(history, [rule_set], Path(folder) / "parts.sqlite", 1)  # type: ignore[list-item]
+        with closing(sqlite3.connect(cut.path)) as db:
+            found = [part.own for span in cut.spans for part in parts.parts(db, span)]
+    return frozenset(node for own in found if own & wanted for node in own)
+
+
+def _concerns(told: Told, own: frozenset[Node], shared: frozenset[str]) -> bool:
+    if told.person is not None:
+        return _node(told.person.about) in own
+    return any((one.kind, one.key) in own or one.kind in shared for observed in told.observed.values() for one in observed)
+
+
+def _node(name: str) -> Node:
+    kind, _, key = name.partition(":")
+    return kind, key
