@@ -136,6 +136,10 @@ def print_result(result: Result, rule: str = "") -> None:
     console.print(f"Rule set {result.rule_set}" + (f" against {result.against}" if result.against else ""))
     if result.recorded:
         _recorded(result)
+    if result.others:
+        sets = ", ".join(sorted(result.others))
+        told = f"{sum(result.others.values()):,} decisions were recorded with another rule set ({sets})"
+        console.print(Text(f"{told}: --against it shows what differs", style="dim"))
     console.print(_totals(result))
     for what, name in (("outside", "events no mapping reads"), ("missed_answers", "answers to questions that were not asked")):
         if counts[what]:

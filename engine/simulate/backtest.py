@@ -99,6 +99,7 @@ class Result:
     recorded: int = 0
     same: int = 0
     unlike: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)  # decisions that were recorded under other rule sets
     digest: str = ""  # over every case, its effects, exceptions and decisions
     opinions: int = 0
     disagreements: list[Disagreement] = field(default_factory=list)
@@ -118,6 +119,7 @@ class Result:
         self.recorded += other.recorded
         self.same += other.same
         self.unlike.extend(other.unlike)
+        self.others.update(other.others)
         self.digest = _digest(self.digest, other.digest)
         self.opinions += other.opinions
         self.disagreements = [*self.disagreements, *other.disagreements][:MOST_DISAGREEMENTS]
@@ -266,12 +268,16 @@ class _Work:
         return replay
 
     def _compare_with_recorded(self, one: parts.Part, result: Result) -> None:
+        looks = [entry for _, entry in one.entries if isinstance(entry, Looked)]
+        others = [entry.rule_set for entry in looks if entry.rule_set != self.sets[0].hash]
+        result.others.update(others)
+        if others:
+            return
         recorder = Recorder()
         self._replay(one, self.sets[0], "exact", recorder)
         wanted: dict[str, list[str]] = {}
-        for _, entry in one.entries:
-            if isinstance(entry, Looked):
-                wanted.setdefault(entry.case, []).append(entry.digest)
+        for entry in looks:
+            wanted.setdefault(entry.case, []).append(entry.digest)
         found = recorder.digests()
         for case, digests in sorted(wanted.items()):
             result.recorded += len(digests)

@@ -28,6 +28,8 @@ def result_json(result: Result) -> dict[str, Any]:
     told: dict[str, Any] = {"rule_set": result.rule_set, "digest": result.digest, "totals": totals_json(result.after)}
     if result.recorded:
         told["recorded"] = {"decisions": result.recorded, "same": result.same, "unlike": sorted(result.unlike)}
+    if result.others:
+        told["recorded_with_others"] = dict(sorted(result.others.items()))
     if result.against:
         told |= {
             "against": result.against,

@@ -193,3 +193,22 @@ def rules_activate(
         console.print(outcome)
     if not fine:
         raise typer.Exit(FOUND)
+
+
+events = typer.Typer(help="What a client's service was told and did, in order.", no_args_is_help=True)
+app.add_typer(events, name="events")
+
+
+@events.command("export", epilog="Example: instep events export --database demo.sqlite > history.jsonl")
+def events_export(database: Database = None, client: OfClient = None) -> None:
+    """The whole history as JSON lines, for `instep simulate --history` anywhere. It holds payloads: treat it as such."""
+    import sys  # noqa: PLC0415
+
+    from engine.cli.stored import NotFound, visited  # noqa: PLC0415
+    from engine.simulate.history import recorded, written  # noqa: PLC0415
+
+    try:
+        with visited(database, client) as store:
+            sys.stdout.writelines(written(recorded(store)))
+    except NotFound as fault:
+        misused(f"instep events export: {fault}")
