@@ -12,7 +12,7 @@ from engine.language.files import CLIENTS, Files, read_files, shipped_root
 from engine.language.node import Node
 from engine.language.pack import clients, gathered, packs
 from engine.language.ruleset import RuleSet
-from engine.language.scenario_names import scenario_files
+from engine.language.scenario_names import SCENARIOS, scenario_files
 from engine.problems import Place, Problems, ProblemsFound, did_you_mean
 from engine.simulate.coverage import Coverage
 from engine.simulate.scenario import Scenario
@@ -69,7 +69,9 @@ def suites(root: Path, actions: Mapping[str, Action], only: str | None = None, b
     Raises `ProblemsFound` with every problem of every file where rules or scenarios are not understood.
     """
     problems = Problems()
-    grounds = _grounds(read_files(root), actions, only, problems)
+    files = read_files(root)
+    grounds = _grounds(files, actions, only, problems)
+    _refuse_unread(files, grounds, problems)
     found = [suite for ground in grounds if (suite := _suite(ground, root, below, problems)) is not None]
     if problems.errors:
         raise ProblemsFound(problems)
@@ -84,6 +86,15 @@ def _grounds(files: Files, actions: Mapping[str, Action], only: str | None, prob
     found = [_Ground(files, name, None, (BASE, name) if name != BASE and BASE in here else (name,), actions) for name in here]
     found += [_Ground(files, name, name, (), actions) for name in theirs]
     return [ground for ground in found if only in {None, ground.name}]
+
+
+def _refuse_unread(files: Files, grounds: Sequence[_Ground], problems: Problems) -> None:
+    """A scenario that nobody tries looks like one that passes."""
+    for name in files.names:
+        if name.endswith(".test.yml") and any(name.startswith(f"{ground.folder}/") for ground in grounds):
+            problems.add(Place(name), "not-read", "this file is not read: its name must end in .test.yaml")
+        elif name.endswith(SCENARIOS) and not name.startswith("rules/"):
+            problems.add(Place(name), "not-read", "this file is not read: scenarios stand beside the rules they try")
 
 
 def _suite(ground: _Ground, root: Path, below: Sequence[str], problems: Problems) -> Suite | None:

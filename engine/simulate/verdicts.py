@@ -33,8 +33,7 @@ class Failure:
 
 def failures(rule_set: RuleSet, decision: Decision, expected: Expected) -> Iterator[Failure]:
     """What of a block of `then` is not so."""
-    effects = list(decision.effects)
-    exceptions = [e for e in decision.exceptions if e.mode == "live"]
+    effects, exceptions = _planned(decision), _raised(decision)
     for match in sorted(expected.wanted, key=_loosely):
         fault = _unmet(rule_set, decision, match, effects, exceptions)
         if fault is not None:
@@ -43,6 +42,15 @@ def failures(rule_set: RuleSet, decision: Decision, expected: Expected) -> Itera
         yield from unwelcome(rule_set, decision, match)
     if expected.exact or expected.nothing:
         yield from _left_over(expected, effects, exceptions)
+
+
+def _planned(decision: Decision) -> list[EffectState]:
+    """What would be sent; what rules in shadow plan is sent nowhere."""
+    return [e for e in decision.effects if e.mode == "live"]
+
+
+def _raised(decision: Decision) -> list[ExceptionState]:
+    return [e for e in decision.exceptions if e.mode == "live"]
 
 
 def unwelcome(rule_set: RuleSet, decision: Decision, match: Match) -> Iterator[Failure]:
@@ -61,10 +69,10 @@ def _found(decision: Decision, match: Match) -> tuple[str, str]:
     """What fits, in words, and the rule it came from; nothing where nothing fits."""
     match match:
         case EffectMatch():
-            effect = next((e for e in decision.effects if fits_effect(e, match)), None)
+            effect = next((e for e in _planned(decision) if fits_effect(e, match)), None)
             return ("", "") if effect is None else (f"planned: {show_effect(effect)}", effect.rule)
         case ExceptionMatch():
-            one = next((e for e in decision.exceptions if _fits_exception(e, match)), None)
+            one = next((e for e in _raised(decision) if _fits_exception(e, match)), None)
             return ("", "") if one is None else (f"{one.state}: {show_exception(one)}", one.rule)
         case VetoMatch():
             veto = next((v for v in decision.vetoes if _fits_veto(v, match)), None)
@@ -88,7 +96,7 @@ def _unmet(
             if found is not None:
                 effects.remove(found)
                 return None
-            same_action = [e for e in decision.effects if e.action == match.action]
+            same_action = [e for e in _planned(decision) if e.action == match.action]
             said = "; ".join(show_effect(e) for e in same_action) or f"no {match.action} is planned"
             return Failure(match.place, wanted, said, _asking(rule_set, match, same_action))
         case ExceptionMatch():
@@ -96,13 +104,13 @@ def _unmet(
             if one is not None:
                 exceptions.remove(one)
                 return None
-            near = [e for e in decision.exceptions if e.rule == match.rule]
+            near = [e for e in _raised(decision) if e.rule == match.rule]
             said = (
                 "; ".join(f"{e.state}: {show_exception(e)}{_details(e, match)}" for e in near)
                 or f"no exception of {match.rule} is open"
             )
             if not near and match.rule in BUILT_IN:
-                said += "; open: " + (", ".join(sorted({e.rule for e in decision.exceptions})) or "nothing")
+                said += "; open: " + (", ".join(sorted({e.rule for e in _raised(decision)})) or "nothing")
             return Failure(match.place, wanted, said, _known(rule_set, match.rule))
         case VetoMatch():
             if _found(decision, match)[0]:
@@ -263,7 +271,8 @@ def show_effect(effect: EffectState) -> str:
     wanted = effect.params.get("state", effect.params.get("status"))
     money = f" {show(amount)}" if isinstance(amount, Money) else ""
     subject = effect.subject or "+".join(effect.units)
-    return f"{effect.action} {subject}{money}{f' = {wanted}' if isinstance(wanted, str) else ''} by {effect.rule}"
+    shadow = " (in shadow)" if effect.mode == "shadow" else ""
+    return f"{effect.action} {subject}{money}{f' = {wanted}' if isinstance(wanted, str) else ''} by {effect.rule}{shadow}"
 
 
 def show_exception(one: ExceptionState) -> str:

@@ -14,7 +14,7 @@ from engine.problems.codes.scenarios import CODES
 from engine.simulate.suite import suites
 from tests.language.small_world import ACTIONS
 from tests.language.small_world import project as language_project
-from tests.simulate.small_scenarios import problems
+from tests.simulate.small_scenarios import ROOT, problems
 
 MISTAKES = {
     "given: retrun\nthen: nothing": '3:12 unknown-sample: there is no sample "retrun" (did you mean "return"?)',
@@ -78,6 +78,13 @@ def test_a_file_that_tries_nothing_and_a_sample_that_is_there_twice_are_mistakes
     assert "nothing-expected" in problems(tmp_path, "# nothing\n")[0]
     assert "already-defined" in problems(tmp_path, "samples:\n  return: {rma 1: {}}\n")[0]
     assert "circular-sample" in problems(tmp_path, "samples:\n  one: [two]\n  two: [one]\n")[0]
+
+
+def test_a_scenario_that_would_not_be_tried_is_a_mistake(tmp_path: Path) -> None:
+    fine = "scenarios:\n  it: {given: return, then: marketplace.refund}\n"
+    misnamed = {"rules/base/more.test.yml": fine, "mappings/returngo/more.test.yaml": fine}
+    found = problems(tmp_path / "own", fine, **misnamed, **{"mappings/facts.yaml": (ROOT / "mappings/facts.yaml").read_text()})
+    assert [one.split(": ")[1] for one in found] == ["this file is not read"] * 2
 
 
 def test_rules_that_do_not_compile_are_told_and_nothing_is_tried(tmp_path: Path) -> None:

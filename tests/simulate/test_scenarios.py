@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.simulate.trying import try_scenario
-from tests.simulate.small_scenarios import faults, suite, tried
+from tests.simulate.small_scenarios import RULES, faults, suite, tried
 
 
 def scenario(body: str) -> str:
@@ -235,6 +235,11 @@ def test_a_scenario_may_assume_another_client(tmp_path: Path) -> None:
         "given: return\nclient: {time_zone: Europe/London, codes: {}}\nparams: {refund_on: receipt}\nthen: nothing"
     )
     assert faults(tmp_path, changed) == []
+
+
+def test_what_a_rule_in_shadow_plans_is_not_done(tmp_path: Path) -> None:
+    quiet = {"rules/base/base.yaml": RULES.replace("    group: refund\n", "    group: refund\n    mode: shadow\n")}
+    assert faults(tmp_path, scenario("given: return\nthen: nothing\nnever: marketplace.refund\nuntil: +1h"), **quiet) == []
 
 
 def test_the_same_scenario_goes_the_same_way_every_time(tmp_path: Path) -> None:
