@@ -163,7 +163,7 @@ def gathered(
     return Ingredients(
         vocabulary=vocabulary,
         sections=sections,
-        mappings=_mappings(files, used, vocabulary, problems),
+        mappings=_mappings(files, used, vocabulary, problems, together=client is not None),
         codes=_codes(files, used, node, actions, problems),
         actions=actions,
         client=config,
@@ -252,14 +252,21 @@ def _connectors(files: Files, config: ClientConfig | None, node: Node | None, pr
     return tuple(sorted({use.use for use in config.connectors.values()} & set(there)))
 
 
-def _mappings(files: Files, used: tuple[str, ...], vocabulary: Vocabulary, problems: Problems) -> tuple[RecordMapping, ...]:
+def _mappings(
+    files: Files, used: tuple[str, ...], vocabulary: Vocabulary, problems: Problems, *, together: bool
+) -> tuple[RecordMapping, ...]:
+    """All mappings of these connectors. Only those of one client stand `together`: two warehouses both write receipts."""
     found: list[RecordMapping] = []
     for connector in used:
+        before = len(found)
         for name in yaml_files(files, f"mappings/{connector}", problems, without=(_CODES,)):
             node = read_file(files, name, problems)
             mapping = None if node is None else read_mapping(node, connector, vocabulary, problems)
             found.extend([mapping] if mapping is not None else [])
-    check_owners(found, problems)
+        if not together:
+            check_owners(found[before:], problems)
+    if together:
+        check_owners(found, problems)
     return tuple(found)
 
 

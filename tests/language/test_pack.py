@@ -208,3 +208,13 @@ def test_folders_may_be_links_even_in_a_circle(tmp_path: Path) -> None:
     (root / "rules/base").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/again").symlink_to(tmp_path / "elsewhere")
     assert str(check(root, ACTIONS)) == ""
+
+
+def test_two_connectors_of_one_role_may_write_the_same_record_but_not_for_one_client(tmp_path: Path) -> None:
+    again = (SMALL / "mappings/shop/order.yaml").read_text().replace("from: shop.", "from: market.")
+    root = project(tmp_path, {"mappings/market/order.yaml": again})
+    assert str(check(root, ACTIONS)) == ""
+    text = (root / ACME).read_text()
+    assert "use: portal" in text
+    (root / ACME).write_text(text.replace("use: portal", "use: market"))
+    assert "belongs to the mapping of shop." in str(check(root, ACTIONS)) or "field-owner" in str(check(root, ACTIONS))
