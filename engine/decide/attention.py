@@ -89,6 +89,11 @@ def _why_closed(was: ExceptionState, seen: Seen) -> str:
         return f"answered: {answer}"
     if was.rule in BUILT_IN:
         return "no longer the case"
+    rule = seen.rule_set.rule(was.rule)
+    if rule is None:
+        return "its rule is no longer there"
+    if rule.mode != was.mode:
+        return {"off": "its rule is off", "shadow": "its rule is in shadow now", "live": "its rule is live now"}[rule.mode]
     return "its condition is known to be false"
 
 

@@ -191,6 +191,16 @@ def test_what_a_rule_planned_in_shadow_is_discarded_when_it_goes_live() -> None:
     assert [(e.mode, e.opened_at) for e in decision.exceptions] == [("live", told.now)]
 
 
+@pytest.mark.parametrize(
+    ("now", "why"), [("off", "its rule is off"), ("shadow", "its rule is in shadow now"), ("", "its rule is no longer there")]
+)
+def test_an_exception_that_closes_with_a_change_of_its_rule_says_so(now: str, why: str) -> None:
+    told = Told(TELL.format(mode="live"))
+    told.decided()
+    told.rules = rules(TELL.format(mode=now) if now else REFUND)
+    assert [(e.rule, said) for e, said in told.decided().closed] == [("tell", why)]
+
+
 def test_what_a_rule_planned_live_is_withdrawn_when_it_goes_into_shadow() -> None:
     told = Told(REFUND)
     told.decided()

@@ -117,3 +117,26 @@ def test_a_change_of_a_pack_that_breaks_one_client_names_it(tmp_path: Path) -> N
 
 def test_turning_off_the_only_rule_a_forbid_is_meant_for_is_no_fault(tmp_path: Path) -> None:
     assert str(check(project(tmp_path, {OWN: "rules: {refund_on_scan: {override: true, mode: off}}"}), ACTIONS)) == ""
+
+
+def test_a_table_is_changed_the_same_way(tmp_path: Path) -> None:
+    pack = """
+tables:
+  policy:
+    hit: first
+    given: {status: rma.status}
+    rows:
+      - {status: approved, then: {pay_within: 2d}}
+    otherwise: {pay_within: 4d}
+"""
+    own = """
+tables:
+  policy:
+    override: true
+    rows:
+      - {status: approved, then: {pay_within: 1d}}
+      - {status: done, then: {pay_within: 3d}}
+"""
+    rule_set = acme(tmp_path, own, **{"rules/base/policy.yaml": pack})
+    found = [rule_set.tables["policy"].evaluate({"status": status}) for status in ("approved", "done", "requested")]
+    assert [each["pay_within"].days for each in found] == [1, 3, 4]

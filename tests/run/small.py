@@ -139,6 +139,7 @@ class PlainMapping:
 
     pushed = False
     each = None
+    tells_time = True
 
     def __init__(self, event: str) -> None:
         self.event = event
