@@ -174,6 +174,8 @@ def _located(node: Node, fault: ErrorDetails) -> tuple[Place, str, str]:
             return there.place, "unknown-word", f"{path} is {fault['ctx']['expected']}, not {describe(fault['input'])}"
         case "value_error":
             return there.place, "bad-value", f"{path}: {fault['ctx']['error']}"
+    if fault["type"] == "greater_than_equal":
+        return there.place, "bad-value", f"{path} must be at least {fault['ctx']['ge']}, not {describe(fault['input'])}"
     wanted = _WANTED.get(fault["type"])
     if wanted is None:
         return there.place, "bad-value", f"{path}: {fault['msg']}"

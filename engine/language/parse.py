@@ -27,10 +27,15 @@ _INSTEAD: tuple[tuple[type[ast.AST], str], ...] = (
     (ast.SetComp, "write a list, with square brackets"),
     (ast.Dict, "there are no mappings in expressions"),
     (ast.DictComp, "there are no mappings in expressions"),
+    (ast.Slice, "there are no indexes; use first(list), last(list) or a comprehension"),
     (ast.Starred, "`*` before a value has no meaning here"),
 )
 _FOREIGN = (("&&", "and"), ("||", "or"), ("===", "=="), ("<>", "!="))
-_ASSIGNED = re.compile(r"[^=!<>](=)(?!=)")  # one equals sign by itself
+_SLIPS = (
+    (re.compile(r"(?<![=!<>])=(?!=)"), 'nothing is assigned here: write "==" to compare'),
+    (re.compile(r"!(?!=)"), 'write "not" instead of "!"'),
+)
+_QUOTED = re.compile("'[^']*'|\"[^\"]*\"")
 
 
 class Fault(Exception):  # noqa: N818 - caught by the checker, which knows the place
@@ -101,9 +106,10 @@ def _syntax_fault(fault: SyntaxError, text: str, shift: int) -> Fault:
     for foreign, instead in _FOREIGN:
         if foreign in text:
             return Fault(shift + text.index(foreign), "expression-syntax", f'write "{instead}" instead of "{foreign}"')
-    assigned = _ASSIGNED.search(text)
-    if assigned is not None:
-        return Fault(shift + assigned.start(1), "expression-syntax", 'nothing is assigned here: write "==" to compare')
+    bare = _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), text)
+    for slip, said in _SLIPS:
+        if (found := slip.search(bare)) is not None:
+            return Fault(shift + found.start(), "expression-syntax", said)
     offset = max((fault.offset or 1) - 1, 0)
     hint = ""
     if text.count("(") > text.count(")") or text.count("[") > text.count("]"):
@@ -143,8 +149,8 @@ def _check(node: ast.expr, syntax: Syntax) -> None:
         for kind, instead in _INSTEAD:
             if isinstance(node, kind):
                 raise Fault(syntax.offset(node), "expression-syntax", instead)
-        name = type(node).__name__
-        raise Fault(syntax.offset(node), "expression-syntax", f"Python's {name} is not part of the rule language")
+        said = f"`{syntax.source(node)}` is not part of the rule language"
+        raise Fault(syntax.offset(node), "expression-syntax", said)
     name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
     if name.startswith("__"):
         raise Fault(syntax.offset(node), "expression-syntax", f'"{name}": names with two underscores are not used')

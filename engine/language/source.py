@@ -29,6 +29,19 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _STYLES: dict[str | None, Style] = {"'": "single", '"': "double", "|": "block", ">": "block"}
+_IN_OUR_WORDS = (  # the parser's sentences, and what they come from
+    ("cannot start any token", "text that starts with this character has to be quoted"),
+    ("mapping values are not allowed", 'a ": " inside text begins another key: quote the text'),
+    ("unexpected end of stream", "a quote is opened before here and never closed"),
+    ("did not find expected ',' or ']'", "a [ is opened before here and not closed, or a comma is missing in the list"),
+    ("did not find expected ',' or '}'", "a { is opened before here and not closed, or a comma is missing in it"),
+    ("did not find expected key", "this is not indented like the keys above it"),
+    (
+        "did not find expected '-' indicator",
+        "this is not indented like the list above it, or text that starts with a quote goes on after it",
+    ),
+    ("could not find expected ':'", 'a key needs ": " and a value behind it'),
+)
 _NOT_YAML = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _RANGE = re.compile(r"[\[(\]][^\[\](){},\"']+\.\.[^\[\](){},\"']+[\])\[]")  # of a table's cell, as in [10..20)
 _TAB = re.compile(r"^[ ]*\t[ \t]*(?=[^\s#])", re.MULTILINE)
@@ -93,15 +106,14 @@ def _report(fault: yaml.YAMLError, file: str, text: str, problems: Problems) -> 
     if any(p.code == "yaml-tab" and p.place.line == place.line for p in problems):
         return
     said = ", ".join(s for s in (getattr(fault, "context", None), getattr(fault, "problem", None)) if s)
+    plain = next((words for theirs, words in _IN_OUR_WORDS if theirs in said), said or str(fault))
     line = text.split("\n")[place.line - 1] if place.line <= text.count("\n") + 1 else ""
     hint = ""
     if "flow" in said and (span := _RANGE.search(line)) is not None:
         hint = f'; a range is written in quotes: "{span[0]}"'
     elif "flow" in said and "(" in line:
         hint = "; inside [...] and {...} a comma ends the entry: quote the expression or give it a line of its own"
-    elif "did not find expected" in said and "block" in said:
-        hint = f"; is line {place.line} indented like its neighbours?"
-    problems.add(place, "yaml-syntax", f"{said or fault}{hint}")
+    problems.add(place, "yaml-syntax", f"{plain}{hint}")
 
 
 @dataclass(slots=True)
@@ -172,7 +184,11 @@ class _Builder:
         if event.anchor is not None:
             self._fault(event, "yaml-anchor", f"&{event.anchor}: anchors are not used here; write it out")
         if event.tag is not None:
-            self._fault(event, "yaml-tag", f"the tag {event.tag} is not used here: the type follows from the field")
+            self._fault(
+                event,
+                "yaml-tag",
+                f"the tag {event.tag.replace('tag:yaml.org,2002:', '!!')} is not used here: the type follows from the field",
+            )
 
     def _scalar(self, event: Any) -> Node:
         style = _STYLES.get(event.style, "plain")
