@@ -133,13 +133,12 @@ class _Reading:
         strict = exact is not None and bool(exact.expect_boolean(problems, '"exact"'))
         never = () if never_node is None else self._matches(self.start).matches(never_node)
         happens = self._timed("when", first=True)
-        last = max((at for at, _ in happens), default=self.start)
+        until_node = node.get("until")
+        until = self.start if until_node is None else self._reader(self.start).instant(until_node, '"until"') or self.start
+        last = max((until, *(at for at, _ in happens)))
         expects = self._timed("then", otherwise=last)
         steps = self._steps(happens, expects, exact=strict)
-        until = max((step.at for step in steps), default=self.start)
-        until_node = node.get("until")
-        if until_node is not None:
-            until = max(until, self._reader(self.start).instant(until_node, '"until"') or until)
+        until = max((last, *(step.at for step in steps)))
         if len(problems) == before:
             self._refuse_empty(given, steps, never, until)
         assuming = self._assuming()

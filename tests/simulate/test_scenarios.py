@@ -91,6 +91,11 @@ given: [return, {rma 1001: {received_at: -2d}}]
 when: {+1h: {correct: {rma 1001: {received_at: -1d}}}}
 then: {start: {fact: {rma 1001: {received_at: -2d}}}, +1h: {fact: {rma 1001: {received_at: -1d}}}}
 """,
+    "what has come of it in the end": """
+given: [return, {rma 1001: {status: requested}}]
+then: {raise: slow}
+until: +3h
+""",
     "instants as they are on a calendar": """
 start: 2026-11-01T09:00:00Z
 given: return
