@@ -9,8 +9,9 @@ once in each form, so that what is written grows no faster than the text.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import chain
-from types import MappingProxyType, NoneType
+from types import CodeType, MappingProxyType, NoneType
 from typing import Any
 
 from engine.facts.schema import ANY, Type
@@ -44,6 +45,7 @@ from engine.language.terms import (
 from engine.language.types import fits
 from engine.problems import Place, Problems
 
+REMEMBERED = 16_384  # expressions whose compiled form outlives their rule set: more than any project has
 _SCALARS = frozenset({"text", "number", "boolean", "enum", "timestamp", "date", "duration"})
 
 
@@ -78,6 +80,12 @@ def compile_expression(
     )
 
 
+@lru_cache(REMEMBERED)
+def _compiled(source: str) -> CodeType:
+    """Most expressions are the same as when the files were read last; two rule sets share what is the same in both."""
+    return compile(source, "<expression>", "exec")
+
+
 class Writer:
     """Writes one term as Python source. `_names` are the values the source names, `_helpers` functions of its loops."""
 
@@ -103,7 +111,7 @@ class Writer:
                 _FORM.format(name="false", written=false, walked="truth(walked(env)) is False"),
             ]
         )
-        exec(compile(source, "<expression>", "exec"), self._names)  # noqa: S102 - source written here, from checked terms only
+        exec(_compiled(source), self._names)  # noqa: S102 - source written here, from checked terms only
         return self._names["value"], self._names["true"], self._names["false"]
 
     def _fresh(self, prefix: str) -> str:

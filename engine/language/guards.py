@@ -8,10 +8,12 @@ expression before an `and` or as another entry of the same `when`.
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 
 from engine.language.parse import Fault, parse
 
 
+@lru_cache(4096)
 def guards_of(text: str) -> frozenset[str]:
     """The paths that exist where this condition is true, as text: `rma.sale`, and `rma` with it. Nothing if it cannot be read."""
     try:

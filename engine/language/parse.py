@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 LONGEST = 4000  # characters of one expression
 DEEPEST = 60  # levels of its tree; generated code nests at most three brackets a level, of the 200 Python reads
@@ -72,6 +73,7 @@ class Syntax:
         return self.shift + column
 
 
+@lru_cache(2048)  # the same text is asked about several times, and again when files are read anew; nobody changes a tree
 def parse(text: str) -> Syntax:
     """The syntax tree of an expression. Raises `Fault`, never anything else."""
     if len(text) > LONGEST:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from engine.facts.schema import Type
-from engine.language.compile import compile_expression
+from engine.language.compile import REMEMBERED, compile_expression
 from engine.language.node import Node
 from engine.language.ruleset import Expression, Finding, Template
 from engine.language.scope import Scope
@@ -49,9 +51,11 @@ def constant(text: str, place: Place, of: Type, value: Any) -> Expression:
     return Expression(text, place, of, frozenset(), always, is_true, is_false, explain, constant=True)
 
 
+@lru_cache(REMEMBERED)
 def same_meaning(text: str) -> str:
-    """One form for all ways to write an expression: blanks, line ends and needless brackets make no difference."""
+    """One name for all ways to write an expression: blanks, line ends and needless brackets make no difference."""
     try:
-        return ast.dump(ast.parse(f"({text}\n)", mode="eval"))
+        form = ast.dump(ast.parse(f"({text}\n)", mode="eval"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return " ".join(text.split())
+        form = " ".join(text.split())
+    return hashlib.blake2b(form.encode(errors="surrogatepass"), digest_size=16).hexdigest()

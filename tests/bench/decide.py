@@ -67,6 +67,11 @@ EVENTS: dict[str, tuple[tuple[Any, ...], Any, Any]] = {
 
 def synthetic(rules: int, where: Path) -> RuleSet:
     """A client of `rules` rules over eight kinds of facts, as large clients have: most of them about something else."""
+    return load(write_synthetic(rules, where), "bench", {})
+
+
+def write_synthetic(rules: int, where: Path) -> Path:
+    """The same, as files."""
     for name in ("rules/base", "rules/clients/bench", "mappings"):
         (where / name).mkdir(parents=True, exist_ok=True)
     (where / "mappings/facts.yaml").write_text((ROOT / "mappings/facts.yaml").read_text())
@@ -78,7 +83,7 @@ def synthetic(rules: int, where: Path) -> RuleSet:
         lines += ["    then: [{raise: {owner: operations, severity: low, title: t, runbook: r}}]"]
     (where / "rules/base/rules.yaml").write_text("\n".join(lines) + "\n")
     (where / "rules/clients/bench/client.yaml").write_text("client: bench\nextends: [base]\n")
-    return load(where, "bench", {})
+    return where
 
 
 def document(status: str = "approved") -> dict[str, Any]:
