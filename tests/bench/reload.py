@@ -82,9 +82,7 @@ async def reloading(rules: int, edits: int = 7) -> None:
         await served.service.close()
     cpu, wall = (statistics.median(each) for each in zip(*figures, strict=True))
     print(f"reload of {rules:>4} rules, quiet to active:    {cpu:6.3f} s processor, {wall:6.3f} s elapsed (median of {edits})")
-    print(
-        f"longest the loop was held up meanwhile: {statistics.median(held) * 1000:.0f} ms (median), {max(held) * 1000:.0f} ms (most)"
-    )
+    print(f"longest the loop was held up meanwhile: {statistics.median(held) * 1000:.0f} ms (median of {edits})")
 
 
 async def ticks(stop: asyncio.Event, waits: list[float]) -> None:

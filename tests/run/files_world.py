@@ -97,7 +97,7 @@ key: id
 version: observed_at
 links: {order: order}
 fields:
-  status: {from: status, values: {Approved: approved, Done: done}}
+  status: {from: status, values: {Approved: approved, Done: done, Canceled: cancelled}}
   requested_at: requested_at
   units:
     each: units

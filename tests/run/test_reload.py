@@ -359,7 +359,7 @@ class TestMemory:
             await world.hear(an_order("O0"), an_rma("1000", "O0", "Finished"))
             world.shop.books.orders["O0"] = {}
             path = root / "mappings/returngo/rma.yaml"
-            path.write_text(path.read_text().replace("Done: done", "Done: done, Finished: done"))
+            path.write_text(path.read_text().replace("Done: done,", "Done: done, Finished: done,"))
             await until(world, lambda: world.rules["waiting"] is not None)
             assert [veto["rule"] for veto in world.rules["waiting"]["vetoes"]] == ["hold_while_approved"]  # unknown bound too
             ask(world.store, "")
