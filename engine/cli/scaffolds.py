@@ -14,6 +14,7 @@ from engine.cli.output import installed_actions
 from engine.cli.schemas import first_line, write_schemas
 from engine.facts.outside import ROLES, Connector, installed_connectors
 from engine.language.files import CLIENTS, own_files, read_files
+from engine.language.json_schema import kind_of
 from engine.language.known import Known, known_in
 from engine.problems import did_you_mean
 
@@ -49,7 +50,7 @@ def new_rule(root: Path, rule_id: str, client: str | None, group: str | None) ->
     folder = _folder(root, client, known)
     words = {"id": rule_id, "group": wanted, "groups": ", ".join(known.groups)}
     return _written(
-        root, {f"{folder}/{rule_id}.yaml": _fill(_RULE, words), f"{folder}/{rule_id}.test.yaml": _fill(_RULE_TEST, words)}
+        root, {f"{folder}/{rule_id}.yaml": fill(_RULE, words), f"{folder}/{rule_id}.test.yaml": fill(_RULE_TEST, words)}
     )
 
 
@@ -71,20 +72,26 @@ def _folder(root: Path, client: str | None, known: Known) -> str:
 
 
 def _written(root: Path, files: dict[str, str]) -> list[Path]:
-    """Writes files that are not there yet, all or none."""
+    """Writes YAML files that are not there yet, each under the line that names its schema."""
+    kinds = {name: kind_of(name) or "rules" for name in files}
+    return write_all(root, {name: f"{first_line(name, kinds[name])}\n{text}" for name, text in files.items()})
+
+
+def write_all(root: Path, files: dict[str, str]) -> list[Path]:
+    """Writes files that are not there yet, all or none, and the schemas that know them. Raises `Refusal`."""
     there = [name for name in files if (root / name).exists()]
     if there:
         raise Refusal(f"{there[0]} is there already, and nothing is written over: choose another name, or change that file")
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        kind = "scenario" if name.endswith(".test.yaml") else "client" if name.endswith("client.yaml") else "rules"
-        path.write_text(f"{first_line(name, kind)}\n{text}", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     write_schemas(root)
     return [root / name for name in files]
 
 
-def _fill(text: str, words: dict[str, str]) -> str:
+def fill(text: str, words: dict[str, str]) -> str:
+    """The text with each `<word>` in it filled in."""
     for word, value in words.items():
         text = text.replace(f"<{word}>", value)
     return text

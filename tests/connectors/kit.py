@@ -42,6 +42,7 @@ class Kit:
     world: Callable[[Clock], AbstractContextManager[World]]
     codes: Codes = field(default_factory=dict)
     unreachable: Mapping[str, Any] = field(default_factory=dict)
+    project: Path = MAIN  # whose pyproject.toml names its entry point
 
 
 class TestClock:

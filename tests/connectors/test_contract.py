@@ -12,7 +12,7 @@ import pytest
 
 from connectors.serving import FaultKind
 from engine.facts.outside import ROLES, Connector, Order, Ref, Refused, Rejected, TryLater, Unsure, WebhookRequest
-from tests.connectors.kit import MAIN, Kit, TestClock, World, events, pages, run
+from tests.connectors.kit import Kit, TestClock, World, events, pages, run
 
 KITS: dict[str, Kit] = {
     path.stem.removeprefix("contract_"): importlib.import_module(f"tests.connectors.{path.stem}").kit()
@@ -50,7 +50,7 @@ every_feed = pytest.mark.parametrize(("name", "feed"), FEEDS)
 
 @every
 def test_is_found_by_the_name_it_gives_itself(name: str, kit: Kit) -> None:
-    points = tomllib.loads((MAIN / "pyproject.toml").read_text())["project"]["entry-points"]["instep.connectors"]
+    points = tomllib.loads((kit.project / "pyproject.toml").read_text())["project"]["entry-points"]["instep.connectors"]
     assert kit.connector.name == name
     assert points[name] == f"{kit.connector.__module__}:{kit.connector.__name__}"
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.facts.outside import ROLES
+
 INSTEP = str(Path(sys.executable).with_name("instep"))
 
 
@@ -65,3 +67,29 @@ def test_a_rule_in_a_folder_without_a_client_is_told_to_name_one(tmp_path: Path)
     done = run(tmp_path, "new", "rule", "mine")
     assert done.returncode == 2
     assert "say whose rule it is, with --client NAME" in done.stderr
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_new_connector_of_any_role_has_a_mapping_without_a_problem(role: str, tmp_path: Path) -> None:
+    made = run(tmp_path, "new", "connector", "depot", "--role", role)
+    assert made.returncode == 0, made.stderr
+    done = run(tmp_path, "check")
+    assert (done.returncode, done.stdout.strip()) == (0, "No problems found")
+    again = run(tmp_path, "new", "connector", "depot", "--role", role)
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("mirakl", "--role", "marketplace"), "a connector mirakl is installed already"),
+        (("De-pot", "--role", "carrier"), '"De-pot" is no name for a connector'),
+        (("depot", "--role", "wherehouse"), '"wherehouse" is not a role (did you mean "warehouse"?)'),
+    ],
+)
+def test_a_connector_that_cannot_be_made_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "new", "connector", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -166,7 +166,7 @@ def diff(
         raise typer.Exit(FOUND)
 
 
-new = typer.Typer(name="new", help="A client or a rule to start from.", no_args_is_help=True, rich_markup_mode=None)
+new = typer.Typer(name="new", help="A client, a rule or a connector to start from.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(new)
 Here = Annotated[Path | None, typer.Option("--root", help="Directory of the project (default: here).")]
 
@@ -198,6 +198,23 @@ def new_rule(
         _made(new_rule((root or Path.cwd()).resolve(), rule_id, client, group), "instep check, then instep test")
     except Refusal as fault:
         misused(f"instep new rule: {fault}")
+
+
+@new.command("connector", epilog="Example: instep new connector depot --role warehouse")
+def new_connector(
+    name: Annotated[str, typer.Argument(help="Its name: lower-case letters and digits.")],
+    role: Annotated[str, typer.Option(help="What it is to a client, such as warehouse or carrier.")],
+    root: Here = None,
+) -> None:
+    """A connector as a package of its own, with a sandbox and a mapping, that polls and reads at once."""
+    from engine.cli.connector_scaffold import new_connector  # noqa: PLC0415
+    from engine.cli.scaffolds import Refusal  # noqa: PLC0415
+
+    try:
+        made = new_connector((root or Path.cwd()).resolve(), name, role)
+        _made(made, f"pip install -e instep_{name}, instep schema, then {role}: {{use: {name}, ...}} in a client.yaml")
+    except Refusal as fault:
+        misused(f"instep new connector: {fault}")
 
 
 def _made(paths: list[Path], following: str) -> None:
