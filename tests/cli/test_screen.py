@@ -1,0 +1,87 @@
+"""What `instep run` shows: a line where something happened, the state below on a terminal, nothing but lines elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from engine.cli.screen import show
+
+READ = {"at": "2026-11-01T12:00:00+00:00", "ok": True, "hash": "h1", "fault": "", "problems": []}
+PROBLEM = {
+    "file": "rules/a.yaml",
+    "line": 3,
+    "column": 7,
+    "severity": "error",
+    "code": "unknown-field",
+    "message": "no such field",
+}
+EFFECT = {"case": "order:A", "key": "refund:A-1#1", "action": "marketplace.refund", "rule": "r", "due_at": READ["at"]}
+WAITING = {
+    "hash": "h2", "since": READ["at"], "reasons": ["it would at once send 30 effects in 30 cases; max_new_effects is 20"],
+    "restart": False, "new_effects": 30, "effects": [EFFECT] * 30, "ended_vetoes": 0, "vetoes": [],
+}  # fmt: skip
+
+
+def status(**rules: Any) -> dict[str, Any]:
+    whole = {
+        "active": "h1", "activated_at": READ["at"], "activated_by": "instep", "why": "start", "catching_up": 0, "last_read": READ,
+        "waiting": None, "passed_over": False, "needs_restart": [],
+    }  # fmt: skip
+    return {
+        "client": "acme", "mode": "live", "rule_set": "h1", "counts": {"journal": 7, "cases": 3}, "behind": 0, "failing": [],
+        "effects": {"planned": 2, "settled": 5}, "exceptions": {"high": 1}, "rules": {**whole, **rules},
+    }  # fmt: skip
+
+
+def shown(looks: list[dict[str, Any]], *, terminal: bool, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("engine.cli.screen.EVERY", 0.001)
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, soft_wrap=True, color_system=None)
+    stop = asyncio.Event()
+
+    def each(left: Iterator[dict[str, Any]]) -> dict[str, Any]:
+        found = next(left, None)
+        if found is None:
+            stop.set()
+            return looks[-1]
+        return found
+
+    left = iter(looks)
+    asyncio.run(show(console, lambda: each(left), stop))
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_elsewhere_there_is_a_line_for_what_happened_and_none_for_what_did_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = {**READ, "ok": False, "hash": "", "problems": [PROBLEM] * 10}
+    looks = [
+        status(),
+        status(),
+        status(last_read=bad),
+        status(last_read=bad),
+        status(active="h3", activated_by="Ana", why="by hand"),
+    ]
+    lines = shown(looks, terminal=False, monkeypatch=monkeypatch).splitlines()
+    assert lines[0].endswith("10 problems in the files; h1 stays active")
+    assert lines[1] == "  rules/a.yaml:3:7: unknown-field: no such field"
+    assert lines[9] == "  and 2 more: instep check"
+    assert lines[10].endswith("rule set h3 is active by Ana: by hand")
+    assert len(lines) == 11
+
+
+def test_what_waits_says_why_for_which_cases_and_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = shown([status(), status(waiting=WAITING)], terminal=False, monkeypatch=monkeypatch).splitlines()
+    assert lines[1] == f"  {WAITING['reasons'][0]}"
+    assert lines[2] == "    order:A: refund:A-1#1 by r"
+    assert lines[-2:] == ["    and 22 more effects", "  to activate it: instep rules activate --by NAME"]
+
+
+def test_a_terminal_shows_the_state_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = shown([status(), status(waiting=WAITING)], terminal=True, monkeypatch=monkeypatch)
+    assert "acme  live  rule set h1  as in the files" in text
+    assert "h2 waits" in text
+    assert "events 7 (0 waiting)  cases 3  effects 7 (2 under way)  exceptions 1 high" in text

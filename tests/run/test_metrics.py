@@ -1,0 +1,46 @@
+"""What monitoring reads says what the status says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.run.metrics import metrics_text
+
+STATUS: dict[str, Any] = {
+    "counts": {"journal": 7, "decisions": 5, "cases": 3},
+    "behind": 2,
+    "effects": {"settled": 4, "unsure": 1},
+    "exceptions": {"high": 2},
+    "failing": [{"connector": "mirakl", "feed": "orders", "failures": 3}],
+    "rules": {
+        "active": "h1", "activated_by": "Ana", "activated_at": "2026-11-01T12:00:00+00:00", "catching_up": 6, "waiting": {},
+        "passed_over": False, "last_read": {"at": "2026-11-01T13:00:00+00:00", "ok": False, "problems": [{}, {}]},
+    },
+}  # fmt: skip
+
+
+def lines(status: dict[str, Any]) -> set[str]:
+    return {line for line in metrics_text(status).decode().splitlines() if not line.startswith("#")}
+
+
+def test_a_failed_reload_a_waiting_set_and_the_basics_are_told() -> None:
+    assert lines(STATUS) >= {
+        "instep_rules_last_reload_successful 0.0",
+        "instep_rules_problems 2.0",
+        "instep_rules_waiting 1.0",
+        "instep_rules_cases_behind 6.0",
+        'instep_rules_active_info{activated_by="Ana",hash="h1"} 1.0',
+        "instep_rules_activated_timestamp_seconds 1.7935344e+09",
+        "instep_events_total 7.0",
+        "instep_decisions_total 5.0",
+        "instep_events_waiting 2.0",
+        'instep_effects{status="unsure"} 1.0',
+        'instep_exceptions_open{severity="high"} 2.0',
+        'instep_feed_failures{feed="mirakl.orders"} 3.0',
+    }
+
+
+def test_a_service_without_files_tells_the_rest() -> None:
+    found = lines({**STATUS, "rules": {}})
+    assert "instep_events_total 7.0" in found
+    assert not any(line.startswith("instep_rules") for line in found)
