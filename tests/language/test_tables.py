@@ -299,3 +299,10 @@ def test_a_count_is_a_whole_number_so_nothing_is_missing_between_three_and_four(
     rows = '[{n: "<= 3", then: {y: 1}}, {n: ">= 4", then: {y: 2}}]'
     assert problems(tmp_path / "a", f"tables: {{t: {{given: {{n: count(rma.units)}}, rows: {rows}}}}}") == ""
     assert "where n = 3.5:" in problems(tmp_path / "b", f"tables: {{t: {{given: {{n: rma.weight}}, rows: {rows}}}}}")
+
+
+def test_a_sum_with_two_doubtful_rows_is_not_known_though_either_alone_would_leave_it_as_otherwise_says(tmp_path: Path) -> None:
+    rows = "    hit: collect sum\n    rows: [{x: 1, then: {fee: 5}}, {x: '> 0', then: {fee: 5}}]\n    otherwise: {fee: 5}\n"
+    assert table(tmp_path / "a", rows).evaluate({}) == {"fee": UNKNOWN}
+    rows = "    hit: collect max\n    rows: [{x: 1, then: {fee: 5}}, {x: '> 0', then: {fee: 5}}]\n    otherwise: {fee: 5}\n"
+    assert table(tmp_path / "b", rows).evaluate({}) == {"fee": 5}

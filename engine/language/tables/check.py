@@ -249,7 +249,7 @@ def _same_without(space: Space, row: int, others: Bits) -> bool:
         if rows & earlier:
             return True
         following = rows & later
-        return bool(following) and table.rows[(following & -following).bit_length() - 1].values == mine
+        return table.rows[(following & -following).bit_length() - 1].values == mine
 
     def decided(rows: Bits) -> bool | None:
         return None if rows else False
