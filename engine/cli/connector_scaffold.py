@@ -116,7 +116,21 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from connectors.http import dumps
 from engine.facts.outside import (
-    Action, Clock, Codes, Event, Evidence, Feed, Hint, Order, Page, Receipt, Ref, Refused, Rejected, Role, WebhookRequest,
+    Action,
+    Clock,
+    Codes,
+    Event,
+    Evidence,
+    Feed,
+    Hint,
+    Order,
+    Page,
+    Receipt,
+    Ref,
+    Refused,
+    Rejected,
+    Role,
+    WebhookRequest,
 )
 from instep_<name>.client import <Name>Client, Thing
 
