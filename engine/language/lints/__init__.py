@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from engine.language.doubts import Doubts
+from engine.language.lints.claims import always_forbidden, rival_claims
+from engine.language.lints.conditions import settled_conditions
 from engine.language.lints.offers import missing_offers
 from engine.language.lints.texts import missing_runbooks, unfilled_placeholders
 from engine.language.lints.unguarded import unguarded_vetoes
@@ -23,6 +25,9 @@ LINTS: tuple[Callable[[Whole], Iterator[Problem]], ...] = (
     long_clocks,
     endless_holds,
     missing_offers,
+    settled_conditions,
+    rival_claims,
+    always_forbidden,
 )
 UNUSED: tuple[Callable[[Whole], Iterator[tuple[Place, Problem | None]]], ...] = (unused_params, unused_facts, unused_tables)
 

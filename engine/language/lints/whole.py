@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.language.check import Checker
 from engine.language.conditions import leaves
 from engine.language.files import CLIENTS
+from engine.language.lints.proof import Prover
 from engine.language.node import Node, locator
 from engine.language.parse import Fault, parse
 from engine.language.rules import Ground, expressions_of, scope_of
@@ -56,6 +57,16 @@ class Whole:
     def conditions(self, rule: Rule) -> list[Read]:
         """The entries of its `when`, in order."""
         return self.read((leaf.expression for leaf in leaves(rule.when) if leaf.expression is not None), self.scope(rule))
+
+    def prover(self, rule: Rule | None = None) -> Prover:
+        """Of a client's own rule the parameters are what the client set; a rule of a pack is there for all settings."""
+        fixed = rule is not None and self.is_own(rule.place)
+        return Prover(self._term, _by_path(self.settings, "params") if fixed else {})
+
+    def _term(self, expression: Expression) -> Term | None:
+        """Of an expression that was looked at before."""
+        read = self._terms.get(id(expression))
+        return None if read is None else read.term
 
     def scope(self, rule: Rule) -> Scope:
         return scope_of(rule.each, self.ground.scope, self.ground.questions)
@@ -126,6 +137,13 @@ class Whole:
             if node.kind == "scalar" and (node.style != "plain" or node.raw != node.text):
                 found[node.at(len(node.text) - len(node.text.lstrip()))] = node
         return found
+
+
+def _by_path(settings: Mapping[str, Any], above: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= _by_path(value, f"{above}.{name}") if isinstance(value, Mapping) else {f"{above}.{name}": value}
+    return found
 
 
 def _read(expression: Expression, scope: Scope) -> Read | None:

@@ -192,4 +192,103 @@ CODES = (
         connectors: {returns: {use: portal}, marketplace: {use: shop}}
         """,
     ),
+    Code(
+        "never-holds",
+        "warning",
+        "A condition that can never hold",
+        "It asks two things of one fact that cannot both be, so what depends on it never happens. Of a client's own rules the client's "
+        "parameters count as fixed.",
+        """
+        when: [rma.status == "done", rma.status == "approved"]
+        """,
+        """
+        when: ['rma.status in ["done", "approved"]']
+        """,
+    ),
+    Code(
+        "always-holds",
+        "warning",
+        "A condition that decides nothing",
+        "It holds wherever what it reads is known. Ask with exists(...) if that is what is meant, or take it out.",
+        """
+        when: [rma.weight > 10 or rma.weight <= 10]
+        """,
+        """
+        when: [exists(rma.weight)]
+        """,
+    ),
+    Code(
+        "shadowed-rule",
+        "warning",
+        "A rule that changes nothing",
+        "Whenever it holds, another rule of its own or a higher group holds too and asks for the same; a unit is settled once.",
+        """
+        # rules/base/example.yaml
+        rules:
+          tell: {group: sync, each: rma, when: [rma.escalated], then: [{returns.set_status: {rma: rma, status: done}}]}
+          tell_late:
+            group: sync
+            each: rma
+            when: [rma.escalated, rma.status == "approved"]
+            then: [{returns.set_status: {rma: rma, status: done}}]
+        """,
+        """
+        # rules/base/example.yaml
+        rules:
+          tell: {group: sync, each: rma, when: [rma.escalated], then: [{returns.set_status: {rma: rma, status: done}}]}
+        """,
+    ),
+    Code(
+        "conflicting-claims",
+        "warning",
+        "Two rules of one group that contradict each other",
+        "Whenever the one holds, so does the other, and they ask for the same thing with different parameters. Neither is sent, and a "
+        "person has to decide. Put one into a higher group, or let their conditions exclude each other.",
+        """
+        # rules/base/example.yaml
+        rules:
+          close: {group: sync, each: rma, when: [rma.escalated], then: [{returns.set_status: {rma: rma, status: done}}]}
+          approve:
+            group: sync
+            each: rma
+            when: [rma.escalated, rma.units]
+            then: [{returns.set_status: {rma: rma, status: approved}}]
+        """,
+        """
+        # rules/base/example.yaml
+        rules:
+          close: {group: sync, each: rma, when: [not rma.escalated], then: [{returns.set_status: {rma: rma, status: done}}]}
+          approve:
+            group: sync
+            each: rma
+            when: [rma.escalated, rma.units]
+            then: [{returns.set_status: {rma: rma, status: approved}}]
+        """,
+    ),
+    Code(
+        "always-forbidden",
+        "warning",
+        "A rule whose action is always forbidden",
+        "Whenever it holds, a rule of a higher group holds too and forbids what it asks for.",
+        """
+        # rules/base/example.yaml
+        rules:
+          stop: {group: verdict, when: [order.closed_early], then: [{forbid: marketplace.cancel, because: closed}]}
+          cancel:
+            group: refund
+            each: order
+            when: [order.closed_early, order.units]
+            then: [{marketplace.cancel: {units: order.units}}]
+        """,
+        """
+        # rules/base/example.yaml
+        rules:
+          stop: {group: verdict, when: [order.closed_early], then: [{forbid: marketplace.cancel, because: closed}]}
+          cancel:
+            group: refund
+            each: order
+            when: [order.state == "open", order.units]
+            then: [{marketplace.cancel: {units: order.units}}]
+        """,
+    ),
 )
