@@ -17,6 +17,7 @@ from engine.language.mapping import RecordMapping
 from engine.language.mapping_file import check_owners, read_mapping
 from engine.language.node import Entry, Node
 from engine.language.ruleset import RuleSet
+from engine.language.scenario_names import untried_rules
 from engine.language.sections import Sections, read_file, yaml_files
 from engine.language.vocabulary import read_vocabulary
 from engine.problems import Place, Problem, Problems, ProblemsFound, did_you_mean
@@ -113,7 +114,11 @@ def check(project: Project, actions: Mapping[str, Action], client: str | None = 
 def _looked_at(files: Files, client: str | None, actions: Mapping[str, Action]) -> tuple[Problems, Doubts]:
     """The problems of one rule set that nobody silenced, and what is only known once all have been looked at."""
     problems, doubts = Problems(), Doubts()
-    _compile(files, client, actions, problems, doubts)
+    rule_set = _compile(files, client, actions, problems, doubts)
+    if rule_set is not None and not problems.errors:
+        extended = [] if client is None else [pack for pack in _extended(files, client) if pack != "base"]
+        folders = ["rules/base"] if client is None else [f"{CLIENTS}/{client}", *(f"rules/{pack}" for pack in extended)]
+        problems.extend(untried_rules(files, folders, rule_set.rules))
     return doubts.unsilenced(problems), doubts
 
 

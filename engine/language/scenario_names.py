@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 from engine.language.files import Files
 from engine.language.node import Node
+from engine.language.ruleset import Rule
 from engine.language.source import read_source
-from engine.problems import Problems
+from engine.problems import Problem, Problems
 
 SCENARIOS = ".test.yaml"
 
@@ -29,6 +30,18 @@ def rules_with_scenarios(files: Files, folders: Iterable[str], rules: Collection
             if tree is not None:
                 named.update(_words(tree))
     return frozenset(named.intersection(rules))
+
+
+def untried_rules(files: Files, folders: Iterable[str], rules: Collection[Rule]) -> Iterator[Problem]:
+    """The rules of these folders that no scenario names, though there are scenarios beside them."""
+    for folder in folders:
+        mine = {rule.id: rule for rule in rules if rule.place.file.startswith(f"{folder}/") and rule.mode != "off"}
+        if mine and any(scenario_files(files, folder)):
+            tried = rules_with_scenarios(files, [folder], mine)
+            for rule in mine.values():
+                if rule.id not in tried:
+                    said = f'no scenario names the rule "{rule.id}": say in {folder}/<name>.test.yaml what it promises'
+                    yield Problem(rule.place, "untried-rule", said)
 
 
 def _words(tree: Node) -> Iterator[str]:

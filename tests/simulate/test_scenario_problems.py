@@ -5,15 +5,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
-from engine.problems import ProblemsFound
-from engine.problems.codes.scenarios import CODES
-from engine.simulate.suite import suites
-from tests.language.small_world import ACTIONS
-from tests.language.small_world import project as language_project
 from tests.simulate.small_scenarios import ROOT, problems
 
 MISTAKES = {
@@ -91,18 +85,3 @@ def test_rules_that_do_not_compile_are_told_and_nothing_is_tried(tmp_path: Path)
     broken = {"rules/base/more.yaml": "rules:\n  more: {group: refund, each: rma, when: [rma.statsu], then: []}\n"}
     found = problems(tmp_path, "scenarios:\n  it: {given: return, then: marketplace.refund}\n", **broken)
     assert any("statsu" in one for one in found)
-
-
-@pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
-def test_the_wrong_example_of_a_code_raises_it_and_the_right_one_nothing(code, tmp_path: Path) -> None:
-    def found(text: str, where: Path) -> list[str]:
-        root = language_project(where, {"rules/base/example.test.yaml": dedent(text)})
-        try:
-            suites(root, ACTIONS, "base")
-        except ProblemsFound as told:
-            return [p.code for p in told.problems]
-        return []
-
-    wrong, right = code.examples
-    assert code.name in found(wrong, tmp_path / "wrong")
-    assert found(right, tmp_path / "right") == []

@@ -6,6 +6,28 @@ from engine.problems.declared import Code
 
 CODES = (
     Code(
+        "untried-rule",
+        "warning",
+        "A rule without a scenario",
+        "There are scenarios beside it, and none names this rule: nothing would notice if it did something else tomorrow. Name it where a "
+        "scenario expects its action (`rule:`), its veto (`by:`) or its exception (`raise:`).",
+        """
+        # rules/base/example.test.yaml
+        scenarios:
+          A return is approved:
+            given: {rma 1001: {status: approved}}
+            then: nothing
+        """,
+        """
+        # rules/base/example.test.yaml
+        scenarios:
+          A return is approved:
+            given: {rma 1001: {status: approved}}
+            then:
+              not: [marketplace.refund: {rule: refund_on_scan}, forbid: {marketplace.refund: {by: rejected}}]
+        """,
+    ),
+    Code(
         "nothing-expected",
         "error",
         "A scenario that expects nothing",
