@@ -72,8 +72,9 @@ class Watch:
             folders = {path: identity for top in TOP if (identity := _identity(path := self._root / top)) is not None}
             try:
                 await self._listen(folders)
-            except (OSError, RuntimeError) as fault:  # a folder went between the look and the watch
-                self._log.debug("watch_lost", fault=str(fault))
+            except (OSError, RuntimeError) as fault:  # a folder went meanwhile, or the system allows no more watches: looks go on
+                self._log.warning("watch_lost", fault=str(fault))
+                await asyncio.sleep(LOOK / 2)
             await self._look()
             await asyncio.sleep(_STEP / 1000)
 
