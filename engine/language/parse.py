@@ -34,7 +34,7 @@ _INSTEAD: tuple[tuple[type[ast.AST], str], ...] = (
 _FOREIGN = (("&&", "and"), ("||", "or"), ("===", "=="), ("<>", "!="))
 _SLIPS = (
     (re.compile(r"(?<![=!<>])=(?!=)"), 'nothing is assigned here: write "==" to compare'),
-    (re.compile(r"!(?!=)"), 'write "not" instead of "!"'),
+    (re.compile(r"(?<![\w)\]])!(?!=)"), 'write "not" instead of "!"'),
 )
 _QUOTED = re.compile("'[^']*'|\"[^\"]*\"")
 

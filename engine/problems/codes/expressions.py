@@ -133,7 +133,7 @@ CODES = (
         when: ['missing(mapped(marketplace.refund.why, "wrong_size"))']
         """,
         """
-        when: ['missing(mapped(marketplace.refund.reason, "wrong_size"))', rma.escalated]
+        when: ['missing(mapped(marketplace.refund.reason, rma.id))', rma.escalated]
         """,
     ),
     Code(
