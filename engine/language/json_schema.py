@@ -25,6 +25,7 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 Json = dict[str, Any]
 _NAME: Shape = {"type": "string", "pattern": "^[^\\W\\d]\\w*$"}
 _UNITS = ("units",)
+_CLOSED: Shape = {"additionalProperties": False}
 
 
 def schemas(known: Known) -> dict[str, Json]:
@@ -260,10 +261,9 @@ def _params(specs: Mapping[str, ParamSpec]) -> Json:
         properties[name] = shape
         holder, *rest = properties, *name.split(".")
         for group in rest[:-1]:
-            below = holder.setdefault(
-                group, {"type": "object", "description": "A group of parameters", "properties": {}, "additionalProperties": False}
-            )
-            holder = below["properties"]
+            if "properties" not in holder.get(group, {}):
+                holder[group] = {"type": "object", "description": "A group of parameters", "properties": {}, **_CLOSED}
+            holder = holder[group]["properties"]
         holder[rest[-1]] = shape
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
@@ -300,7 +300,7 @@ def _mapping(known: Known) -> Json:
         }
         for kind in records
     ]
-    return {**_schema(forms.MAPPING, definitions), "allOf": chosen}
+    return {**_schema(forms.MAPPING, definitions), **({"allOf": chosen} if chosen else {})}
 
 
 def _fields(kind: Kind, vocabulary: Vocabulary) -> Json:

@@ -26,6 +26,7 @@ class Known:
     clients: tuple[str, ...]
     groups: tuple[str, ...]
     rules: Mapping[str, Place]
+    tables: tuple[str, ...]
     params: Mapping[str, ParamSpec]
     actions: Mapping[str, Action]
     connectors: Mapping[str, type[Connector]]
@@ -56,6 +57,7 @@ def known_in(files: Files, actions: Mapping[str, Action], connectors: Mapping[st
         packs=packs_in(files),
         clients=files.folders(CLIENTS),
         groups=sections.precedence,
+        tables=tuple(sorted(sections.tables)),
         rules={name: each.place for name, each in sections.rules.items()},
         params={name: spec for name, spec in specs.items() if spec is not None},
         actions=actions,

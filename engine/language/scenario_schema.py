@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from engine.facts.outside import Action, Param
@@ -14,7 +14,7 @@ from engine.language.scenario_forms import TEXTS
 from engine.language.shown import described, form_schema
 
 Json = dict[str, Any]
-_TIME = "^(start$|[-+0-9])"
+_TIME = "^(start$|[-+][0-9P]|[0-9]{4}-)"
 _UNREADABLE = {
     "type": "object",
     "properties": {"unreadable": {"type": "string"}},
@@ -57,7 +57,7 @@ def scenario_definitions(known: Known) -> Json:
             *known.actions,
         ),
         "exceptions": {"anyOf": [TEXTS, list_of(refer("exceptions")), map_of(refer(forms.EXPECTED_EXCEPTION.name))]},
-        "facts": _facts(vocabulary),
+        "facts": _facts(vocabulary, known.tables),
     }
 
 
@@ -136,10 +136,10 @@ def _timed(properties: Mapping[str, Any], name: str, records: Mapping[str, Any])
     return {"anyOf": [{"type": "string"}, list_of(refer(name)), block]}
 
 
-def _facts(vocabulary: Vocabulary) -> Json:
-    by_kind: Iterable[Kind] = vocabulary.kinds.values()
+def _facts(vocabulary: Vocabulary, tables: tuple[str, ...]) -> Json:
+    docs = {kind.name: kind.doc for kind in vocabulary.kinds.values()} | dict.fromkeys(tables, "What a table says")
     return {
         "type": "object",
-        "patternProperties": {f"^{kind.name}( |$)": {"type": "object", "description": kind.doc} for kind in by_kind},
+        "patternProperties": {f"^{name}( |$)": {"type": "object", "description": doc} for name, doc in docs.items()},
         "additionalProperties": False,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
@@ -127,8 +128,9 @@ def test_a_misspelt_key_or_word_is_refused_by_both_or_by_neither(name: str) -> N
 
 @pytest.mark.parametrize("case", sorted(path.name for path in CORPUS.iterdir()))
 def test_what_the_checker_says_of_keys_an_editor_says_too(case: str, tmp_path: Path) -> None:
-    overlay = {path.relative_to(CORPUS / case).as_posix(): path.read_text() for path in (CORPUS / case).rglob("*.yaml")}
-    files = own_files(project(tmp_path, overlay))
+    root = project(tmp_path)
+    shutil.copytree(CORPUS / case, root, dirs_exist_ok=True)
+    files = own_files(root)
     for problem in check(files, ACTIONS).errors:
         if problem.message.startswith("no file says"):
             continue  # no one file is at fault
@@ -253,3 +255,41 @@ def test_a_folder_of_ones_own_has_schemas_of_what_is_shipped(tmp_path: Path) -> 
     known = known_in(read_files(tmp_path), installed_actions(), installed_connectors())
     assert "sla" in known.groups
     assert "refund_on" in known.params
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in CORPUS.iterdir()))
+def test_a_project_with_mistakes_has_schemas_all_the_same(case: str, tmp_path: Path) -> None:
+    root = project(tmp_path)
+    shutil.copytree(CORPUS / case, root, dirs_exist_ok=True)
+    validators(schemas(known_in(own_files(root), ACTIONS, {})))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("scenarios:", "scenario:"),
+        ("    given:", "    giving:"),
+        ("      +1h: scanned", "      1 hour later: scanned"),
+        ("marketplace.refund: {units", "marketplace.refnud: {units"),
+        ("{units: L1#1", "{unit: L1#1"),
+        ("exact: true", "exactly: true"),
+        ("settled: everything", "settle: everything"),
+        ("rma 1001: {status", "rna 1001: {status"),
+        ("rma 1001: {status", "rma 1001: {state"),
+        ("{status: requested", "{status: requestd"),
+    ],
+)
+def test_a_misspelt_word_of_a_scenario_is_underlined(right: str, wrong: str) -> None:
+    text = """scenarios:
+  It is refunded:
+    given: [return, {rma 1001: {status: requested}}]
+    when:
+      +1h: scanned
+      +2h: {settled: everything}
+    then:
+      +1h: {marketplace.refund: {units: L1#1}, exact: true}
+"""
+    name = "rules/clients/acme/it.test.yaml"
+    assert right in text
+    assert faults(shipped()["scenario"], tree(Files.of({name: text}), name)) == []
+    assert faults(shipped()["scenario"], tree(Files.of({name: text.replace(right, wrong)}), name))
