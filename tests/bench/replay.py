@@ -1,0 +1,136 @@
+"""How fast a recorded history is replayed: the demo's day, told again for as many other orders as are wanted.
+
+    python tests/bench/replay.py [--events 20000] [--workers 2]
+
+Prints events per second, the memory of the largest process, and the share of the time that goes into deciding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from engine.demo import play
+from engine.language.files import read_files, shipped_root
+from engine.simulate import replay
+from engine.simulate.backtest import Plan, backtest
+from engine.simulate.history import Entry, Outcome, TakenIn, read, recorded, written
+from engine.store.sqlite.store import SqliteStore
+from tests.simulate.histories import CLIENT, of_orders
+
+EACH = 7  # events of one order
+ORDERS = [f"M-{n}" for n in (1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008)]
+SPREAD = timedelta(seconds=40)  # between one order and the next
+DIGITS = re.compile(rb"(?<![\w-])(M-\d{4}|RG-\d{4}-\d{4}|CX\d{4}GB|1\d{3}|5\d{3}|6100000000\d{3})(?![\w])")
+
+
+def stories(history: Sequence[Entry], files: dict[str, bytes]) -> list[list[TakenIn]]:
+    """For each of a few orders, what was seen of it, without what only says what was known."""
+    found = []
+    for order in ORDERS:
+        seen: dict[tuple[str, str], bytes] = {}
+        events: list[TakenIn] = []
+        for entry in of_orders(history, files, [order]):
+            if not isinstance(entry, TakenIn):
+                continue
+            for event in entry.events:
+                if event.kind.startswith("mirakl.") and event.kind not in {"mirakl.order", "mirakl.return"}:
+                    continue
+                if seen.get((event.kind, event.about)) != event.payload:
+                    seen[event.kind, event.about] = event.payload
+                    events.append(TakenIn(entry.at, (replace(event, delivery=""),)))
+        step = max(1, len(events) // EACH)
+        found.append(events[::step][:EACH])
+    return found
+
+
+def multiplied(found: Sequence[Sequence[TakenIn]], events: int) -> Iterator[TakenIn]:
+    """As many orders as it takes, each a little later than the one before, in the order of time."""
+    waiting: list[tuple[object, int, TakenIn]] = []
+    made = number = 0
+    while made < events:
+        story = found[number % len(found)]
+        suffix = b"%07d" % number
+        later = SPREAD * number
+        for entry in story:
+            event = entry.events[0]
+            payload, about = (DIGITS.sub(rb"\g<0>" + suffix, text) for text in (event.payload, event.about.encode()))
+            moved = replace(event, payload=payload, about=about.decode(), observed_at=event.observed_at + later)
+            waiting.append((entry.at + later, number, TakenIn(entry.at + later, (moved,))))
+            made += 1
+        number += 1
+    waiting.sort(key=lambda one: one[:2])
+    for _, _, entry in waiting[:events]:
+        yield entry
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--events", type=int, default=20_000)
+    options.add_argument("--workers", type=int, default=2)
+    given = options.parse_args()
+    files = dict(read_files(shipped_root()).contents)
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "demo.sqlite"
+        play(fast=True, root=None, database=database, emit=lambda _: None)
+        store = SqliteStore.open(database, as_="visitor")
+        history = [entry for entry in recorded(store) if not isinstance(entry, Outcome)]
+        store.close()
+        path = Path(folder) / "history.jsonl"
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(written(multiplied(stories(history, files), given.events)))
+        began = time.perf_counter()
+        read_at = [0.0]
+
+        def cutting(_: int) -> None:
+            read_at[0] = time.perf_counter() - began
+
+        result = backtest(Plan(CLIENT, files), read(path), workers=given.workers, cutting=cutting)
+        took = time.perf_counter() - began
+        counts = result.after.counts
+        print(
+            f"{counts['events']:,} events, {counts['cases']:,} cases, {counts['decisions']:,} decisions, {given.workers} processes"
+        )
+        print(f"{counts['events'] / took:,.0f} events/s; reading and cutting took {read_at[0]:.1f} s of {took:.1f} s")
+        largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        print(f"largest process: {largest / 1024:,.0f} MB")
+        print(f"share of one process's time in deciding: {share_in_decide(files, path):.0%}")
+
+
+def share_in_decide(files: dict[str, bytes], path: Path) -> float:
+    """Of the first part of the same history, replayed in this process."""
+    spent = [0.0]
+    plain = replay.decide
+
+    def timed(*arguments: object) -> object:
+        began = time.perf_counter()
+        try:
+            return plain(*arguments)  # type: ignore[arg-type]
+        finally:
+            spent[0] += time.perf_counter() - began
+
+    def first() -> Iterator[Entry]:
+        for number, entry in enumerate(read(path)):
+            if number >= 3000:
+                return
+            yield entry
+
+    replay.decide = timed  # type: ignore[assignment]
+    try:
+        began = time.perf_counter()
+        backtest(Plan(CLIENT, files), first())
+        return spent[0] / (time.perf_counter() - began)
+    finally:
+        replay.decide = plain
+
+
+if __name__ == "__main__":
+    sys.exit(main())
