@@ -97,7 +97,7 @@ def main() -> None:
         took = time.perf_counter() - began
         counts = result.after.counts
         print(
-            f"{counts['events']:,} events, {counts['cases']:,} cases, {counts['decisions']:,} decisions, {given.workers} processes"
+            f"{counts['events']:,} events, {counts['cases']:,} cases, {counts['decisions']:,} decisions, {given.workers} workers"
         )
         print(f"{counts['events'] / took:,.0f} events/s; reading and cutting took {read_at[0]:.1f} s of {took:.1f} s")
         largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

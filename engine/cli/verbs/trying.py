@@ -49,6 +49,7 @@ def simulate(
     or 1,
     record: Annotated[Path | None, typer.Option(help="Keep what came of every case in this file.")] = None,
     expect: Annotated[Path | None, typer.Option(help="Fail with the differences to what was kept in this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write it as one page of HTML that opens anywhere.")] = None,
     second_opinion: Annotated[
         bool, typer.Option("--second-opinion", help="Check matching against durable-rules, where it can judge.")
     ] = False,
@@ -92,6 +93,10 @@ def simulate(
         misused(f"instep simulate: {fault.filename}: {fault.strerror}")
     if record is not None:
         write_baseline(record, result, [result.cases[name] for name in sorted(result.cases)])
+    if html is not None:
+        from engine.simulate.report import page  # noqa: PLC0415
+
+        html.write_text(page(client, result), encoding="utf-8")
     found = [] if baseline is None else unexpected(baseline, result.cases)
     if json:
         told = result_json(result)
