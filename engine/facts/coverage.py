@@ -224,23 +224,31 @@ def _foreign(rec: Rec, account: Account) -> bool:
 
 
 def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
-    """Open pieces in the order a refund of that time goes to them: first those somebody settled without our seeing the refund,
-    then those in an RMA, for money before those for something else, then the others, then those whose RMA was requested only
-    later. Last come those we sent something for when the refund was there already: it was looked up before sending, and found
-    to be for another piece.
+    """Pieces in the order a refund of that time goes to them. First those somebody settled without our seeing the refund, then
+    those in an RMA, for money before those for something else. Then those we refunded while it came about: our look-up could not
+    show it, so it is for what came back until somebody says otherwise. Then the others, then those whose RMA was requested only
+    later. Last come those we sent something for when the refund was there already: it was looked up before sending, and found to
+    be for another piece.
     """
     when = time_of(at)
 
-    def rank(piece: Piece) -> int:
+    def crossed(piece: Piece) -> bool:
+        if piece.refunds != 1 or piece.sent_at is None or piece.refunded_at is None:
+            return False
+        return piece.asked is not None and piece.asked <= when and piece.sent_at - SKEW <= when <= piece.refunded_at
+
+    def rank(piece: Piece) -> float:
         if piece.claimed is not None:
             return 0
         if piece.sent_at is not None and when < piece.sent_at - SKEW:
             return 4
         if piece.asked is None:
             return 2
-        return 1 if at is None or piece.asked == LAST or piece.asked <= when else 3
+        if at is not None and piece.asked != LAST and piece.asked > when:
+            return 3
+        return 1 if piece.sent_at is None else 1.5
 
-    return sorted((p for p in pieces if not p.settled), key=lambda p: (rank(p), p.otherwise, p.number))
+    return sorted((p for p in pieces if not p.settled or crossed(p)), key=lambda p: (rank(p), p.otherwise, p.number))
 
 
 def _otherwise(resolution: Any) -> int:

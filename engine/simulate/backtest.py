@@ -145,6 +145,8 @@ def backtest(
         for done, found in enumerate(_mapped(work, sets, cut.spans, workers), 1):
             result.merge(found)
             replaying(done, len(cut.spans), cut.events)
+    result.differences.sort(key=lambda d: (d.case, d.at))
+    result.stories.sort(key=lambda story: story.case)
     return result
 
 

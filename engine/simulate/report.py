@@ -50,12 +50,31 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
+    """Bars that stand, one group for each day."""
+
     title: str
     bars: tuple[Bar, ...]
     labels: tuple[Label, ...]
     width: int = WIDTH
     height: int = HEIGHT
     least: int = 360
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A bar that lies: its share of the longest in per cent, and what stands behind it."""
+
+    side: Side
+    share: float
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """Named groups of bars that lie, for names that are long."""
+
+    title: str
+    groups: tuple[tuple[str, tuple[Stretch, ...]], ...]
 
 
 def page(client: str, result: Result) -> str:
@@ -77,6 +96,7 @@ def page(client: str, result: Result) -> str:
         span=_span(result),
         tiles=list(_tiles(result)),
         charts=list(_charts(result)),
+        groups=list(_groups(result)),
         rows=list(_rows(_sides(result))),
         kinds=[
             {"what": what, "rule": rule, "count": count, "tone": TONES.get(what, "")}  # type: ignore[call-overload]
@@ -124,12 +144,17 @@ def _charts(result: Result) -> Iterator[Chart]:
     sides = _sides(result)
     for currency in _money(sides):
         by_day = [_by_day(side, currency) for side in sides]
-        yield _bars(f"Refunded by day, {currency}", by_day, "{:,.2f} " + currency)
-        by_rule = [_by_rule(side, currency) for side in sides]
-        yield _bars(f"Refunded by rule, {currency}", by_rule, "{:,.2f} " + currency)
+        if len({day for side in by_day for day in side}) > 1:
+            yield _standing(f"Refunded by day, {currency}", by_day, "{:,.2f} " + currency)
+
+
+def _groups(result: Result) -> Iterator[Lying]:
+    sides = _sides(result)
+    for currency in _money(sides):
+        yield _lying(f"Refunded by rule, {currency}", [_by_rule(side, currency) for side in sides], "{:,.2f} " + currency)
     by_owner = [_by_owner(side) for side in sides]
     if any(by_owner):
-        yield _bars("Exceptions by owner", by_owner, "{:,}")
+        yield _lying("Exceptions by owner", by_owner, "{:,}")
 
 
 def _by_day(side: Totals, currency: str) -> dict[str, Decimal]:
@@ -155,12 +180,9 @@ def _by_owner(side: Totals) -> dict[str, Decimal]:
     return owners
 
 
-def _bars(title: str, sides: Sequence[dict[str, Decimal]], form: str) -> Chart:
-    """Bars that lie on their side where their names are long, else stand."""
+def _standing(title: str, sides: Sequence[dict[str, Decimal]], form: str) -> Chart:
     names = sorted({name for side in sides for name in side})
-    if any(len(name) > len("2026-11-03") for name in names):
-        return _lying(title, names, sides, form)
-    most = max((value for side in sides for value in side.values()), default=Decimal()) or Decimal(1)
+    most = _most(sides)
     slot = (WIDTH - 2 * LEFT) / max(1, len(names))
     width = min(36.0, slot * 0.8 / len(sides))
     every = max(1, -(-len(names) * 74 // WIDTH))  # so many labels fit
@@ -169,40 +191,31 @@ def _bars(title: str, sides: Sequence[dict[str, Decimal]], form: str) -> Chart:
         middle = LEFT + slot * (place + 0.5)
         for number, side in enumerate(sides):
             height = float(side.get(name, Decimal()) / most) * (HEIGHT - FOOT - TOP)
-            x = middle + (number - len(sides) / 2) * width
-            bars.append(
-                Bar(
-                    round(x, 1),
-                    round(HEIGHT - FOOT - height, 1),
-                    round(width - 2, 1),
-                    round(height, 1),
-                    *_named(sides, number, name, form),
-                )
-            )
+            left, top = middle + (number - len(sides) / 2) * width, HEIGHT - FOOT - height
+            said = f"{name}: {form.format(side.get(name, Decimal()))}"
+            bars.append(Bar(round(left, 1), round(top, 1), round(width - 2, 1), round(height, 1), _side(sides, number), said))
         if place % every == 0:
             labels.append(Label(round(middle, 1), HEIGHT - 8, name))
-    return Chart(title, tuple(bars), tuple(labels), least=min(WIDTH, max(320, len(names) * BAR_SPACE)))
+    return Chart(title, tuple(bars), tuple(labels), least=max(640, len(names) * BAR_SPACE))
 
 
-def _lying(title: str, names: Sequence[str], sides: Sequence[dict[str, Decimal]], form: str) -> Chart:
-    most = max((value for side in sides for value in side.values()), default=Decimal()) or Decimal(1)
-    each = 18 + 16 * len(sides)
-    bars, labels = [], []
-    for place, name in enumerate(names):
-        top = place * each + 4
-        labels.append(Label(LEFT, top + 10, name, "start"))
-        for number, side in enumerate(sides):
-            value = side.get(name, Decimal())
-            width = float(value / most) * (WIDTH - 150)
-            y = top + 15 + 15 * number
-            bars.append(Bar(LEFT, y, round(max(width, 1.0), 1), 12, *_named(sides, number, name, form)))
-            labels.append(Label(round(LEFT + max(width, 1.0) + 6, 1), y + 10, form.format(value), "start"))
-    return Chart(title, tuple(bars), tuple(labels), height=len(names) * each + 8, least=560)
+def _lying(title: str, sides: Sequence[dict[str, Decimal]], form: str) -> Lying:
+    names = sorted({name for side in sides for name in side}, key=lambda n: (-max(s.get(n, Decimal()) for s in sides), n))
+    most = _most(sides)
+
+    def stretch(number: int, name: str) -> Stretch:
+        value = sides[number].get(name, Decimal())
+        return Stretch(_side(sides, number), round(float(value / most) * 100, 1), form.format(value))
+
+    return Lying(title, tuple((name, tuple(stretch(n, name) for n in range(len(sides)))) for name in names))
 
 
-def _named(sides: Sequence[dict[str, Decimal]], number: int, name: str, form: str) -> tuple[Side, str]:
-    side: Side = "now" if number == len(sides) - 1 else "was"
-    return side, f"{name}: {form.format(sides[number].get(name, Decimal()))}"
+def _most(sides: Sequence[dict[str, Decimal]]) -> Decimal:
+    return max((value for side in sides for value in side.values()), default=Decimal()) or Decimal(1)
+
+
+def _side(sides: Sequence[object], number: int) -> Side:
+    return "now" if number == len(sides) - 1 else "was"
 
 
 def _rows(sides: Sequence[Totals]) -> Iterator[dict[str, Any]]:

@@ -309,3 +309,25 @@ def test_somebody_elses_earlier_refund_never_moves_onto_a_piece_we_paid_for() ->
     paid = effect("A-1#1", receipt={"refund_id": "r2"}, claims={"rma_unit:1/a": "A-1#1"})
     world = two(refund("r1", "50", hours=-20), refund("r2", "50", hours=2))
     assert refunded(facts(world, rma("1", piece("a"), status="cancelled"), effects=[paid])) == {"A-1#1": 1, "A-1#2": 1}
+
+
+@pytest.mark.parametrize("minutes", [-1, 0, 30])
+def test_a_refund_made_while_ours_was_on_its_way_is_a_second_one_of_the_piece_that_came_back(minutes: float) -> None:
+    """The look-up before ours could not show it. A line of two of which one came back: nothing else says what it was for."""
+    paid = effect("A-1#1", receipt={"refund_id": "r1"}, claims={"rma_unit:1/a": "A-1#1"})
+    assert paid.sent_at == at(8)
+    world = two(refund("r1", "50", hours=9), refund("r2", "50", hours=8 + minutes / 60))
+    assert refunded(facts(world, rma("1", piece("a")), effects=[paid])) == {"A-1#1": 2, "A-1#2": 0}
+
+
+def test_where_both_pieces_come_back_one_made_meanwhile_is_for_the_other() -> None:
+    paid = effect("A-1#1", receipt={"refund_id": "r1"}, claims={"rma_unit:1/a": "A-1#1"})
+    world = two(refund("r1", "50", hours=9), refund("r2", "50", hours=8.5))
+    assert refunded(facts(world, rma("1", piece("a"), piece("b")), effects=[paid])) == {"A-1#1": 1, "A-1#2": 1}
+
+
+def test_one_made_after_ours_is_for_another_piece() -> None:
+    """Whoever made it could see ours."""
+    paid = effect("A-1#1", receipt={"refund_id": "r1"}, claims={"rma_unit:1/a": "A-1#1"})
+    world = two(refund("r1", "50", hours=9), refund("r2", "50", hours=9.5))
+    assert refunded(facts(world, rma("1", piece("a")), effects=[paid])) == {"A-1#1": 1, "A-1#2": 1}

@@ -50,12 +50,12 @@ def outcome(seed: int, temper: Temper) -> Outcome:
 def judged(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Every promise, for every case; one that is broken names the seed that shows it.
 
-    Nobody can close the gap between a look-up and what is sent after it: where an agent acted just then (`raced`), and a line has
-    more pieces than came back, theirs cannot be told from a refund of another piece.
+    Nobody can close the gap between a look-up and what is sent after it: where an agent acted just then (`raced`), a person is
+    told.
     """
     found = list(outcomes)
     assert [o for o in found if o.too_much] == []
-    assert [o for o in found if o.unfounded and not o.raced] == []
+    assert [o for o in found if o.unfounded and not (o.raced and "refunded_twice" in o.exceptions)] == []
     assert [o for o in found if o.unpaid] == []
     assert [o for o in found if o.broken and not o.raced] == []
     assert [o for o in found if o.left_alone] == []
