@@ -16,6 +16,9 @@ from engine.language.ruleset import Rule, RuleSet, Truth
 
 Matches = Mapping[str, Mapping[str, Truth]]  # rule id -> item -> True or None (unknown); what is false is left out
 Given = Mapping[RuleItem, str]  # answers that count now
+Looked = dict[
+    tuple[str, str, tuple[str, ...]], list[tuple[str, Mapping[str, Any]]]
+]  # by `each`: items, and what rules see for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +95,9 @@ def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None, ch
         again = rules_to_look_at(rule_set, view, changes, previous).values()
         matches = dict(previous.matches)
     by_item = answers_by_item(given)
-    scratch = dict(view.env)  # names bound for one rule do no harm to the next: none reads what it does not bind
+    looked_at: Looked = {}
     for rule in again:
-        found = _evaluate(rule, view, by_item, scratch)
+        found = _evaluate(rule, view, by_item, looked_at)
         if found:
             matches[rule.id] = found
         else:
@@ -122,22 +125,18 @@ def env_for(rule: Rule, rec: Rec | None, view: View, by_item: Mapping[str, Answe
     return env
 
 
-def _evaluate(rule: Rule, view: View, by_item: Mapping[str, Answers], scratch: dict[str, Any]) -> dict[str, Truth]:
+def _evaluate(rule: Rule, view: View, by_item: Mapping[str, Answers], looked_at: Looked) -> dict[str, Truth]:
     if rule.mode == "off":
         return {}
+    truth = rule.when.truth
     if rule.each is None:
-        truth = rule.when.truth(env_for(rule, None, view, by_item))
-        return {} if truth is False else {"": truth}
-    found: dict[str, Truth] = {}
-    name, nobody = rule.each.name, view.env["answer"]
-    for rec in view.items(rule.each):
-        env = scratch if rec.parent is None else view.bound(name, rec)
-        env[name] = rec
-        env["answer"] = by_item.get(rec.item, nobody) if by_item else nobody
-        truth = rule.when.truth(env)
-        if truth is not False:
-            found[rec.item] = truth
-    return found
+        outcome = truth(env_for(rule, None, view, by_item))
+        return {} if outcome is False else {"": outcome}
+    each = (rule.each.name, rule.each.kind, rule.each.path)
+    items = looked_at.get(each)
+    if items is None:
+        items = looked_at[each] = [(rec.item, env_for(rule, rec, view, by_item)) for rec in view.items(rule.each)]
+    return {item: outcome for item, env in items if (outcome := truth(env)) is not False}
 
 
 def standings(

@@ -59,9 +59,13 @@ def view_of(rule_set: RuleSet, facts: Facts) -> View:
     for table in rule_set.tables.values():
         settled = table.under(rule_set.params)
         index[table.id] = {key: _decided(settled, rec) for key, rec in index.get(table.kind, {}).items()}
+    seen: dict[str, list[tuple[Rec, dict[str, Any]]]] = {}
     for fact in rule_set.facts:
-        for rec in index.get(fact.kind, {}).values():
-            rec[fact.name] = fact.expression.value(view.bound(fact.kind, rec))
+        if fact.kind not in seen:
+            seen[fact.kind] = [(rec, view.bound(fact.kind, rec)) for rec in index.get(fact.kind, {}).values()]
+        value = fact.expression.value
+        for rec, names in seen[fact.kind]:
+            rec[fact.name] = value(names)
     return view
 
 

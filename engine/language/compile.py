@@ -9,9 +9,10 @@ once in each form, so that what is written grows no faster than the text.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
-from types import CodeType, MappingProxyType, NoneType
+from types import MappingProxyType, NoneType
 from typing import Any
 
 from engine.facts.schema import ANY, Type
@@ -80,29 +81,43 @@ def compile_expression(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A term written out: the source, and what tells its constants apart. Equal ones do the same, so that rules that ask the same
+    share their functions: two thousand rules are many conditions, and few different ones.
+    """
+
+    source: str
+    constants: tuple[object, ...]
+    names: dict[str, Any] = field(compare=False)
+    term: Term = field(compare=False)
+
+
 @lru_cache(REMEMBERED)
-def _compiled(source: str) -> CodeType:
-    """Most expressions are the same as when the files were read last; two rule sets share what is the same in both."""
-    return compile(source, "<expression>", "exec")
+def _functions(written: Written) -> tuple[Callable[[Env], Any], Callable[[Env], bool], Callable[[Env], bool]]:
+    """Value, is-true and is-false. Most are the same as when the files were read last, and in two rule sets."""
+    term = written.term
+
+    def walked(env: Env) -> Any:
+        return walk(term, env, Trail(told=False))
+
+    names = {**written.names, "walked": walked, "__builtins__": _SHARED}  # one for all, and nothing of Python's own
+    exec(compile(written.source, "<expression>", "exec"), names)  # noqa: S102 - source written here, from checked terms only
+    return names["value"], names["true"], names["false"]
 
 
 class Writer:
     """Writes one term as Python source. `_names` are the values the source names, `_helpers` functions of its loops."""
 
     def __init__(self) -> None:
-        self._names: dict[str, Any] = dict(_SHARED)
+        self._names: dict[str, Any] = {}
         self._helpers: list[str] = []
         self._count = 0
         self._outer: list[str] = []  # variables of the loops around, while nested loops are written
 
     def forms(self, term: Term) -> tuple[Callable[[Env], Any], Callable[[Env], bool], Callable[[Env], bool]]:
         """Value, is-true and is-false."""
-
-        def walked(env: Env) -> Any:
-            return walk(term, env, Trail(told=False))
-
         value, true, false = self.value(term), self.true(term), self.false(term)
-        self._names["walked"] = walked
         source = "\n".join(
             [
                 *self._helpers,
@@ -111,8 +126,8 @@ class Writer:
                 _FORM.format(name="false", written=false, walked="truth(walked(env)) is False"),
             ]
         )
-        exec(_compiled(source), self._names)  # noqa: S102 - source written here, from checked terms only
-        return self._names["value"], self._names["true"], self._names["false"]
+        constants = tuple(value if callable(value) else (type(value), repr(value)) for value in self._names.values())
+        return _functions(Written(source, constants, self._names, term))
 
     def _fresh(self, prefix: str) -> str:
         self._count += 1
@@ -381,7 +396,7 @@ def _listed(value: Any) -> Any:
 
 _OPPOSITE: Mapping[str, str] = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
-_SHARED: Mapping[str, Any] = {
+_SHARED: dict[str, Any] = {
     "FAULTS": (*UNDECIDABLE, AttributeError),
     "GAPS": frozenset({NoneType, Gap, Unknown, Unreadable}),
     "Items": Items,

@@ -74,11 +74,24 @@ class Condition:
     expression: Expression | None = None
     parts: tuple[Condition, ...] = ()
     label: str = ""
+    _leaves: tuple[tuple[Callable[[Env], bool], Callable[[Env], bool]], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Most conditions are a list of expressions that must all hold, and most of those are false at the first."""
+        parts = (self,) if self.expression is not None else self.parts if self.kind == "all" else ()
+        expressions = [part.expression for part in parts if part.expression is not None]
+        plain = len(expressions) == len(parts)
+        object.__setattr__(self, "_leaves", tuple((e.false, e.true) for e in expressions) if plain else ())
 
     def truth(self, env: Env) -> Truth:
         """Kleene's outcome: `all` is false with one false part, `any` true with one true part, `none` the opposite of `any`."""
-        if self.expression is not None:
-            return self.expression.truth(env)
+        if self._leaves:
+            unknown = False
+            for false, true in self._leaves:
+                if false(env):
+                    return False
+                unknown = unknown or not true(env)
+            return None if unknown else True
         decisive = self.kind != "all"
         unknown = False
         for part in self.parts:

@@ -53,26 +53,24 @@ class SecondOpinion:
         self._fields: dict[str, set[str]] = defaultdict(set)  # kind -> fields its questions read
         for question in self.questions:
             self._fields[question.kind] |= question.fields
+        self._distinct = {kind: _distinct(q for q in self.questions if q.kind == kind) for kind in self._fields}
+        for kind, distinct in self._distinct.items():
+            self._sets[kind] = [f"{kind}_{n}" for n, _ in enumerate(_parts(distinct, RULES_IN_A_SET))]
 
     @property
     def rules(self) -> frozenset[str]:
         """The ids of the rules it has an opinion on."""
         return frozenset(self._asked)
 
+    def definitions(self) -> dict[str, dict[str, Any]]:
+        """Its rule sets: a few rules each, all of one kind of item; rules that ask the same are one, named after all of them."""
+        found: dict[str, dict[str, Any]] = {}
+        for kind, names in self._sets.items():
+            for name, part in zip(names, _parts(self._distinct[kind], RULES_IN_A_SET), strict=True):
+                found[name] = {"|".join(ids): {"all": [{"m": {"$and": [{"it": 1}, *tests]}}]} for ids, tests in part}
+        return found
+
     def __enter__(self) -> Self:
-        definitions: dict[str, dict[str, Any]] = {}
-        of_kind: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-        for question in self.questions:
-            text = json.dumps(question.tests, sort_keys=True)
-            known = of_kind[question.kind].setdefault(text, {"tests": question.tests, "rules": []})
-            known["rules"].append(question.rule.id)
-        for kind, distinct in of_kind.items():
-            for number, part in enumerate(_parts(list(distinct.values()), RULES_IN_A_SET)):
-                name = f"{kind}_{number}"
-                self._sets[kind].append(name)
-                definitions[name] = {
-                    "|".join(one["rules"]): {"all": [{"m": {"$and": [{"it": 1}, *one["tests"]]}}]} for one in part
-                }
         self._child = subprocess.Popen(
             [sys.executable, "-m", "engine.simulate.oracle.child"],
             stdin=subprocess.PIPE,
@@ -81,7 +79,7 @@ class SecondOpinion:
             text=True,
             encoding="utf-8",
         )
-        self._ask(definitions)
+        self._ask(self.definitions())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,17 +88,23 @@ class SecondOpinion:
             self._child.communicate()
             self._child = None
 
+    def asked(self, view: View) -> dict[tuple[str, str], tuple[list[str], dict[str, Any]]]:
+        """For each kind and item it has rules for, the rule sets to ask and what they are told of it."""
+        events: dict[tuple[str, str], Rec] = {}
+        for question in self.questions:
+            if question.rule.each is not None:
+                events |= {(question.kind, rec.item): rec for rec in view.items(question.rule.each)}
+        return {(kind, item): (self._sets[kind], event_of(rec, self._fields[kind])) for (kind, item), rec in events.items()}
+
     def held(self, view: View) -> dict[str, dict[str, bool]]:
         """For each rule it can judge, the items it could be asked about and whether the rule holds for them."""
         items: dict[str, dict[str, Rec]] = {}
         for question in self.questions:
             if question.rule.each is not None:
                 items[question.rule.id] = {rec.item: rec for rec in view.items(question.rule.each)}
-        of_kind = {q.rule.id: q.kind for q in self.questions}
-        events = {(of_kind[rule], item): rec for rule, recs in items.items() for item, rec in recs.items()}
-        asked = [(self._sets[kind], event_of(rec, self._fields[kind])) for (kind, _), rec in events.items()]
-        answers = self._ask(asked) if asked else []
-        true = {key: {rule for name in names for rule in name.split("|")} for key, names in zip(events, answers, strict=True)}
+        asked = self.asked(view)
+        answers = self._ask(list(asked.values())) if asked else []
+        true = {key: {rule for name in names for rule in name.split("|")} for key, names in zip(asked, answers, strict=True)}
         return {
             q.rule.id: {
                 item: q.rule.id in true[q.kind, item]
@@ -148,3 +152,12 @@ def _why(said: str, code: int) -> str:
 
 def _parts(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _distinct(questions: Iterable[Question]) -> list[tuple[list[str], tuple[Any, ...]]]:
+    """The rules of one kind by what they ask, with the ids of those that ask the same."""
+    found: dict[str, tuple[list[str], tuple[Any, ...]]] = {}
+    for question in questions:
+        text = json.dumps(question.tests, sort_keys=True)
+        found.setdefault(text, ([], question.tests))[0].append(question.rule.id)
+    return list(found.values())
