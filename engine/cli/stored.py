@@ -65,7 +65,7 @@ def stored_decision(root: Path | None, database: Path | None, client: str | None
             raise NotFound("this store has not decided anything yet")
         texts = store.rule_sets.files(active.id)  # what decided, whatever the files say now
         rule_set = load(Files.of(texts) if texts else project_root(root), active.client, installed_actions())
-        row = _one_case(store, wanted)
+        row = one_case(store, wanted)
         states = States(rule_set.vocabulary)
         records = [states.decode(r) for r in store.records.of_case(row.id)]
         kinds = sorted(k.name for k in rule_set.vocabulary.kinds.values() if k.scope == "client")
@@ -76,7 +76,8 @@ def stored_decision(root: Path | None, database: Path | None, client: str | None
         return rule_set, decide(rule_set, case, Memory.from_json(loads(row.memory)), now)
 
 
-def _one_case(store: Store, wanted: str) -> CaseRow:
+def one_case(store: Store, wanted: str) -> CaseRow:
+    """The case that is called so, or holds what is called so. Raises `NotFound`."""
     found = store.cases.find(wanted)
     if not found:
         raise NotFound(f"no case, order, RMA, parcel or other record is called {wanted!r}")

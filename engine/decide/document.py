@@ -154,7 +154,7 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
     if entry.overrides:
         found["overrides"] = list(entry.overrides)
     if entry.because:
-        found["because"] = [_because(b) for b in entry.because]
+        found["because"] = [because_to_json(b) for b in entry.because]
     if entry.until is not None:
         found["until"] = entry.until.isoformat()
     if entry.blocked:
@@ -166,7 +166,8 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
     return found
 
 
-def _because(because: Because) -> dict[str, Any]:
+def because_to_json(because: Because) -> dict[str, Any]:
+    """A condition that decided."""
     found: dict[str, Any] = {"path": because.path, "place": because.place, "text": because.text, "truth": because.truth}
     if because.values:
         found["values"] = dict(because.values)

@@ -80,6 +80,8 @@ def _entry(rule: Rule, item: str, env: Mapping[str, Any], standing: Standing | N
     truth: Truth = None if standing.after_unknown else standing.truth
     outcome: Outcome = "unknown" if truth is None else ("held" if standing.ready else "waiting")
     because = _decisive(rule.when, env, wanted=truth) if standing.truth is not True or truth is True else _clock_reason(rule, env)
+    if outcome == "waiting":
+        because = (*because, *_clock_reason(rule, env))
     mine = tuple(b for b in decision.blocked if b.rule == rule.id and b.item == item)
     of_rule = [e for e in decision.memory.effects if e.rule == rule.id and e.item == item]
     return Entry(

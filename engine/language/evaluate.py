@@ -24,7 +24,7 @@ from engine.language.operations import (
     truth,
 )
 from engine.language.ruleset import Env, Finding
-from engine.language.show import show
+from engine.language.show import counted, show
 from engine.language.tables.table import Decided
 from engine.language.terms import (
     LARGEST_LOOP,
@@ -62,7 +62,7 @@ class Trail:
 
     def saw(self, name: str, value: Any) -> None:
         if self.told:
-            self.values[name] = show(value)
+            self.values[name] = counted(value)
 
     def lacks(self, name: str) -> None:
         if self.told:

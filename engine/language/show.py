@@ -34,6 +34,17 @@ def show(value: Any) -> str:
     return _scalar(value)
 
 
+def counted(value: Any) -> str:
+    """The same, but a list of records says how many of what there are: `2 units (9012, 9013)`."""
+    if not isinstance(value, Items) or not all(isinstance(v, Rec) for v in value.every()):
+        return show(value)
+    many = len(list(value.every()))
+    if not many:
+        return show(value)
+    noun = next(iter(value.every())).kind.rsplit("_", 1)[-1]
+    return f"{many} {noun}{'' if many == 1 else 's'} ({show(value)})"
+
+
 def _scalar(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"

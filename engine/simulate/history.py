@@ -6,8 +6,10 @@ A line is one of
     {"step": {"what": "settled", "key": ..., ...}, "case": "order:A", "at": ...}
     {"looked": "<digest>", "case": "order:A", "at": ..., "rule_set": "<hash>"}
     {"outcome": "settled", "key": ..., "case": "order:A", "reason": ..., "receipt": {...}}
+    {"activated": "<hash>", "client": ..., "at": ..., "by": ..., "why": ..., "files": {"rules/...": "..."}}
 
-`at` is when it was taken in, taken or decided. Events of one batch were taken in together; without `batch`, those of one `at`.
+`at` is when it was taken in, taken, decided or activated. Events of one batch were taken in together; without `batch`, those of
+one `at`.
 A payload is its text, its bytes as `{"base64": ...}`, or plain JSON. Only events are needed: a history gathered elsewhere has
 no other lines.
 """
@@ -16,7 +18,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -32,6 +35,7 @@ from engine.store.base import Journalled, LookedRow, StepRow, Store
 from engine.store.stamps import stamp
 
 PAGE = 1000
+MOST_ACTIVATIONS = 100_000
 LONGEST_LINE = 40_000_000  # characters; a payload has at most a quarter of it
 
 
@@ -77,20 +81,69 @@ class Outcome:
     receipt: dict[str, Any]
 
 
-Entry = TakenIn | Stepped | Looked | Outcome
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """That a rule set was active from now on, by whose doing and why, with the files it was made from."""
+
+    at: datetime
+    rule_set: str
+    client: str
+    by: str
+    why: str
+    files: Mapping[str, str]
 
 
-def recorded(store: Store) -> Iterator[Entry]:
-    """The history a store holds, from its beginning."""
+Entry = TakenIn | Stepped | Looked | Outcome | Activated
+
+
+def recorded(store: Store, wanted: Callable[[Event], bool] = lambda _: True) -> Iterator[Entry]:
+    """The history a store holds, from its beginning. Of events only those that are `wanted`."""
+    return _with_activations(_recorded(store, wanted), activations(store))
+
+
+def _recorded(store: Store, wanted: Callable[[Event], bool]) -> Iterator[Entry]:
     steps, looks = _Peekable(_steps(store)), _Peekable(_looks(store))
     upto = 0
     yield from _between(steps, looks, upto)
     for intake, events in _intakes(store):
-        yield TakenIn(intake, tuple(one.event for one in events))
+        yield TakenIn(intake, tuple(one.event for one in events if wanted(one.event)))
         upto = events[-1].seq if events else upto
         yield from _between(steps, looks, upto)
     yield from _between(steps, looks, None)
     yield from _outcomes(store)
+
+
+def activations(store: Store) -> list[Activated]:
+    """Every activation of a rule set, the first one first."""
+    rows = reversed(store.rule_sets.history(MOST_ACTIVATIONS))
+    files = store.rule_sets.files
+    return [Activated(r.activated_at, r.hash, r.client, r.activated_by, r.why, files(r.id)) for r in rows]
+
+
+def _with_activations(entries: Iterable[Entry], rule_sets: Iterable[Activated]) -> Iterator[Entry]:
+    """Each before what came after it. Where other things happened at its very instant, those come first that were still decided
+    with the rule set before it.
+    """
+    waiting = deque(rule_sets)
+    active = ""
+    for at, found in groupby(entries, key=lambda one: getattr(one, "at", None)):
+        while waiting and (at is None or waiting[0].at < at):
+            yield waiting[0]
+            active = waiting.popleft().rule_set
+        together = list(found)
+        while waiting and waiting[0].at == at:
+            before = _last_decided_with(active, together)
+            yield from together[:before]
+            together = together[before:]
+            yield waiting[0]
+            active = waiting.popleft().rule_set
+        yield from together
+    yield from waiting
+
+
+def _last_decided_with(rule_set: str, entries: list[Entry]) -> int:
+    """How many entries there are up to the last decision with this rule set."""
+    return max((n for n, one in enumerate(entries, 1) if isinstance(one, Looked) and one.rule_set == rule_set), default=0)
 
 
 def _between(steps: _Peekable, looks: _Peekable, upto: int | None) -> Iterator[Entry]:
@@ -176,6 +229,9 @@ def _told(entry: Entry, number: int) -> Iterator[dict[str, Any]]:
         case Outcome():
             told = {"outcome": entry.status, "case": entry.case, "key": entry.key, "reason": entry.reason}
             yield {**told, "receipt": plain(entry.receipt)}
+        case Activated():
+            told = {"activated": entry.rule_set, "client": entry.client, "by": entry.by, "why": entry.why}
+            yield {**told, "files": dict(entry.files), "at": stamp(entry.at)}
 
 
 def _event_json(event: Event) -> dict[str, Any]:
@@ -226,7 +282,7 @@ def _lines(lines: Iterable[str], name: str) -> Iterator[tuple[Any, Any]]:
         raise BadHistory(f"{name}: not UTF-8 text: {fault.reason}") from None
 
 
-_KINDS = ("event", "step", "looked", "outcome")
+_KINDS = ("event", "step", "looked", "outcome", "activated")
 _EVENT_KEYS = ("connector", "kind", "payload", "observed_at", "requested", "about", "delivery")
 
 
@@ -291,5 +347,9 @@ def _other(kind: str, told: dict[str, Any]) -> Entry:
         return Stepped(timestamp(told["at"]), _text(told, "case"), Step.from_json(json.dumps(told["step"], default=str)))
     if kind == "looked":
         return Looked(timestamp(told["at"]), _text(told, "case"), _text(told, "rule_set"), _text(told, "looked"))
+    if kind == "activated":
+        files = {str(path): _text(told["files"], path) for path in told["files"]}
+        who = (str(told.get("client", "")), str(told.get("by", "")), str(told.get("why", "")))
+        return Activated(timestamp(told["at"]), _text(told, "activated"), *who, files)
     receipt = revived(told.get("receipt", {}))
     return Outcome(_text(told, "case"), _text(told, "key"), _text(told, "outcome"), str(told.get("reason", "")), receipt)

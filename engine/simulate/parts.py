@@ -20,7 +20,7 @@ from engine.facts.outside import Event
 from engine.language.ruleset import RuleSet
 from engine.run.deeds import Deed
 from engine.run.intake import corrected
-from engine.simulate.history import Entry, Looked, Outcome, Stepped, TakenIn
+from engine.simulate.history import Activated, Entry, Looked, Outcome, Stepped, TakenIn
 from engine.simulate.replay import Telling, Told, ToldAt
 from engine.store.base import Node
 
@@ -91,7 +91,7 @@ def cut(
             if isinstance(entry, TakenIn):
                 events += len(entry.events)
                 aside += _cut_events(db, union, telling.told(entry), number, kinds)
-            else:
+            elif not isinstance(entry, Activated):  # a replay is told which rule sets to use
                 node = union.number(entry.case)
                 _write(db, node, number, entry)
             if number % COMMIT_EVERY == 0:
@@ -205,6 +205,15 @@ def part(db: sqlite3.Connection, number: int) -> Part:
     names = db.execute("select n.name from roots r join names n on n.node = r.node where r.root = ?", (number,))
     own = frozenset((kind, key) for kind, _, key in (name.partition(":") for (name,) in names))
     return Part(number, tuple(entries), tuple(outcomes), own)
+
+
+def parts_of(db: sqlite3.Connection, name: str) -> list[int]:
+    """The parts in which something has this name: `rma:1001`, or just `1001`."""
+    wanted = (
+        "select distinct r.root from roots r join names n on n.node = r.node"
+        " where n.name = :name or substr(n.name, instr(n.name, ':') + 1) = :name"
+    )
+    return [root for (root,) in db.execute(wanted, {"name": name})]
 
 
 def shared(db: sqlite3.Connection) -> tuple[tuple[int, ToldAt], ...]:

@@ -35,7 +35,7 @@ from engine.run.steps import Step
 from engine.run.summary import summary_text
 from engine.run.worker import opened_at
 from engine.simulate.held import HeldCases, HeldRecords, HeldStates
-from engine.simulate.history import Looked, Outcome, Stepped, TakenIn
+from engine.simulate.history import Activated, Looked, Outcome, Stepped, TakenIn
 from engine.store.base import CaseRow, Node, RecordRow
 
 Mode = Literal["exact", "what_if"]
@@ -129,6 +129,7 @@ class Replay:
         start: datetime,
         *,
         own: frozenset[Node] | None = None,
+        changes_rules: bool = False,
     ) -> None:
         self.rule_set = rule_set
         self.states = HeldStates()
@@ -146,6 +147,8 @@ class Replay:
         self._held: dict[int, Held] = {}
         self._zone = ZoneInfo(rule_set.time_zone)
         self._seq = 0
+        self._told: dict[int, Told] | None = {} if changes_rules else None  # what is mapped anew with other rules
+        self._unmapped: set[int] = set()  # cases whose records are still as the rule set before mapped them
         linking = Linking(self._records, self._cases, self._absorb)
         self._observing = Observing(self, self._records, self._cases, linking, self.clock, lambda _: None)
         self._client = tuple(sorted(k.name for k in rule_set.vocabulary.kinds.values() if k.scope == "client"))
@@ -155,13 +158,41 @@ class Replay:
         """Cases that live on in another."""
         return self._cases.absorbed
 
+    def use(self, rule_set: RuleSet) -> None:
+        """Decides with this rule set from now on; payloads of open cases become records anew, as they do at an activation.
+        Only for a replay that `changes_rules`.
+        """
+        if self._told is None:
+            raise ValueError("a replay that keeps no events cannot map them anew")
+        before, mappings = self._mappings, mappings_of(rule_set)
+        self.rule_set, self._mappings = rule_set, mappings
+        self._zone = ZoneInfo(rule_set.time_zone)
+        self._client = tuple(sorted(k.name for k in rule_set.vocabulary.kinds.values() if k.scope == "client"))
+        for held in self._held.values():
+            held.basis = None
+        if mappings != before:
+            self._unmapped.update(self._cases.all_open())
+            for seq in [seq for seq, told in self._told.items() if told.aside.get(before)]:
+                self._map_anew(seq)
+
+    def _map_anew(self, seq: int) -> None:
+        told = self._told.get(seq) if self._told is not None else None
+        for one in told.observed.get(self._mappings, ()) if told is not None else ():
+            if self._is_ours(one):
+                self._observing.observe(one, seq)
+
+    def cases_holding(self, node: Node) -> list[CaseRow]:
+        """The cases a record is in."""
+        row = self._records.get(*node)
+        return self._cases.holding(row.id) if row is not None else []
+
     def preset(self, states: Iterable[RecordState]) -> None:
         """What was known of the client before this part began."""
         for state in states:
             self._records.put(RecordRow(0, state.kind, state.key, state.seen_at, self.states.encode(state)))
 
-    def take(self, entry: ToldAt | Stepped | Looked) -> None:
-        """Moves on to the instant of the entry, and takes it."""
+    def take(self, entry: ToldAt | Stepped | Looked | Activated) -> None:
+        """Moves on to the instant of the entry, and takes it. Which rule set decides is for the caller to say, with `use`."""
         self.run_until(entry.at)
         self.clock.move(max(entry.at, self.clock()))
         match entry:
@@ -172,7 +203,7 @@ class Replay:
             case Stepped():  # what follows at this instant may have seen what was sent
                 self.run_until(entry.at, inclusive=True)
             case Looked() if self._mode == "exact":
-                row = self._case_named(entry.case)
+                row = self.case_named(entry.case)
                 if row is not None and self._held[row.id].digest != entry.digest:  # it was not by an event or a step
                     self._decide(row.id)
 
@@ -201,6 +232,8 @@ class Replay:
         touched: dict[int, None] = {}
         for told in events:
             self._seq += 1
+            if self._told is not None and told.person is None:
+                self._told[self._seq] = told
             touched |= dict.fromkeys(sorted(self._observations(told) if told.person is None else self._person(told.person)))
         for case_id in touched:
             self._decide(case_id)
@@ -209,9 +242,12 @@ class Replay:
         self.set_aside += told.aside.get(self._mappings, 0)
         touched: set[int] = set()
         for one in told.observed.get(self._mappings, ()):
-            if self._own is None or (one.kind, one.key) in self._own or one.kind in self._client:
+            if self._is_ours(one):
                 touched |= self._observing.observe(self._without_ours(one), self._seq)
         return touched
+
+    def _is_ours(self, one: Observation) -> bool:
+        return self._own is None or (one.kind, one.key) in self._own or one.kind in self._client
 
     def _without_ours(self, one: Observation) -> Observation:
         """An order without the refunds that were made by effects which this rule set has not settled."""
@@ -230,7 +266,7 @@ class Replay:
             deed = Deed.of(event)
             if deed.kind == "person.correct":
                 return self._observing.observe(correction_of(self.rule_set, deed, event.observed_at), self._seq)
-            row = self._case_named(deed.case)
+            row = self.case_named(deed.case)
             if row is not None:
                 self._decide(row.id, before=lambda memory: deed.done_to(memory, event.observed_at))
                 return set()
@@ -240,7 +276,7 @@ class Replay:
         return set()
 
     def _stepped(self, entry: Stepped) -> None:
-        row = self._case_named(entry.case)
+        row = self.case_named(entry.case)
         if row is None:
             return
         try:
@@ -251,7 +287,8 @@ class Replay:
         except WrongState:
             self._decide(row.id)
 
-    def _case_named(self, name: str) -> CaseRow | None:
+    def case_named(self, name: str) -> CaseRow | None:
+        """The case of this name, or one that holds the record of this name."""
         found = self._cases.named(name)
         if found is None:
             kind, _, key = name.partition(":")
@@ -268,8 +305,14 @@ class Replay:
         after: Callable[[Decision], Memory] | None = None,
     ) -> Decision | None:
         row = self._cases.get(case_id)
+        if row is not None and case_id in self._unmapped:
+            self._unmapped.discard(case_id)
+            for seq in sorted({seq for record in self._records.of_case(case_id) for seq in record.sources.values()}):
+                self._map_anew(seq)
+            row = self._cases.named(row.name)  # it may be part of another case now
         if row is None:
             return None
+        case_id = row.id
         held = self._held.setdefault(case_id, Held(Memory()))
         case = self._case(row)
         memory = held.memory if before is None else before(held.memory)

@@ -13,7 +13,7 @@ from engine.facts.outside import installed_actions
 from engine.language.files import Files
 from engine.language.pack import load
 from engine.simulate import parts
-from engine.simulate.history import Entry, TakenIn
+from engine.simulate.history import Activated, Entry, TakenIn
 from engine.simulate.replay import Telling, Told
 from engine.store.base import Node
 
@@ -28,12 +28,14 @@ def of_orders(history: Sequence[Entry], files: Mapping[str, bytes], orders: Sequ
     shared = frozenset(rule_set.vocabulary.client)
     kept: list[Entry] = []
     for entry in history:
-        if not isinstance(entry, TakenIn):
+        if isinstance(entry, Activated):
+            kept.append(entry)
+        elif not isinstance(entry, TakenIn):
             kept.extend([entry] if _node(entry.case) in own else [])
-            continue
-        told = telling.told(entry).events
-        events = tuple(event for event, one in zip(entry.events, told, strict=True) if _concerns(one, own, shared))
-        kept.extend([replace(entry, events=events)] if events else [])
+        else:
+            told = telling.told(entry).events
+            events = tuple(event for event, one in zip(entry.events, told, strict=True) if _concerns(one, own, shared))
+            kept.extend([replace(entry, events=events)] if events else [])
     return kept
 
 

@@ -31,28 +31,42 @@ def run(
     asyncio.run(serve(root, client, database or Path(f"{client}.sqlite"), host, port))
 
 
-@app.command(epilog="Example: instep explain 1001 --database demo.sqlite")
+@app.command(epilog="Example: instep explain M-1001 --database demo.sqlite --at 2026-11-03T12:00:00Z")
 def explain(
     case: Annotated[str, typer.Argument(help="A case, order, RMA, tracking number, or anything else a record is known by.")],
     database: Database = None,
     client: Annotated[str | None, typer.Option(help="The client, where --database is not given.")] = None,
     root: Root = None,
-    every: Annotated[bool, typer.Option("--every", help="Also name rules that had nothing to look at.")] = False,
+    history: Annotated[
+        Path | None, typer.Option(help="A history as `instep events export` writes it, instead of the store.")
+    ] = None,
+    at: Annotated[str, typer.Option(help="As it was at this instant, such as 2026-11-03T12:00:00Z.")] = "",
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="The whole life of the case: what was seen, decided, sent and answered.")
+    ] = False,
+    unit: Annotated[str, typer.Option(help="Only this piece of the order, such as M-1001-1#1.")] = "",
+    rule: Annotated[str, typer.Option(help="Only what this rule has to do with.")] = "",
+    every: Annotated[
+        bool, typer.Option("--every", help="Each rule and item by itself, also rules that had nothing to look at.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Why, and why not: for every rule and item, the condition that decided, its values and its place in the YAML."""
-    from engine.cli.explaining import explanation, explanation_json  # noqa: PLC0415
-    from engine.cli.stored import NotFound, stored_decision  # noqa: PLC0415
+    """Why was it refunded, why is it held, what is waited for, who did it; and for every rule, the condition that decided."""
+    from engine.cli.explained import Asked, explained, explained_json  # noqa: PLC0415
+    from engine.cli.explaining import explanation  # noqa: PLC0415
+    from engine.cli.explaining import timeline as told_in_time  # noqa: PLC0415
+    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.simulate.history import BadHistory  # noqa: PLC0415
 
     try:
-        rule_set, decision = stored_decision(root, database, client, case)
-    except NotFound as fault:
+        found = explained(Asked(case, database, client, root, history, at, unit, rule), life_wanted=timeline)
+    except (NotFound, BadHistory) as fault:
         misused(f"instep explain: {fault}")
     if json:
-        print_json(explanation_json(rule_set, decision))
-    else:
-        for line in explanation(rule_set, decision, every=every):
-            console.print(line)
+        print_json(explained_json(found))
+        return
+    for line in told_in_time(found) if timeline else explanation(found, every=every):
+        console.print(line)
 
 
 @app.command(epilog="Example: instep exceptions --database demo.sqlite")
