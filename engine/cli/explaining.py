@@ -46,7 +46,7 @@ LINE_STYLE = {
 }
 NAMED = 3  # items that are named one by one; more are counted
 LONGEST_VALUE = 80  # characters of a value, and how many values, are
-MOST_VALUES = 4  # told of a condition that did not hold; `--every` tells all
+MOST_VALUES = 3  # told of a condition that did not hold; `--every` tells all
 WAYS = {True: ("is true", "green"), False: ("is false", "red"), None: ("is unknown", "yellow")}
 
 
@@ -303,7 +303,7 @@ def _because(because: Because, *, values: bool = True, most: int = 0) -> Text:
     way = ("", "") if because.path in ("after", "for") else WAYS[because.truth]
     text = Text.assemble(
         f"{because.path}: " if because.path in ("after", "for") else "",
-        because.text.replace("\n", " "),
+        " ".join(because.text.split()),
         " " if way[0] else "",
         way,
     )
