@@ -21,7 +21,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Root = Annotated[
-    Path | None, typer.Option("--root", help="Directory with rules/ and mappings/ (default: here, else the shipped ones).")
+    Path | None,
+    typer.Option(
+        "--root", exists=True, file_okay=False, help="Directory with rules/ and mappings/ (default: here, else the shipped ones)."
+    ),
 ]
 Database = Annotated[Path | None, typer.Option("--database", help="The client's store (default: CLIENT.sqlite here).")]
 

@@ -133,9 +133,12 @@ def _root(path: str | None) -> Path:
         said = f": to learn what the code means, instep check --explain {path}" if path in CODES else ""
         misused(f"instep check: there is no directory {path}{said}")
     try:
-        return project_root(None if path is None else Path(path))
+        root = project_root(None if path is None else Path(path))
     except FileNotFoundError as fault:
         misused(f"instep check: {fault}")
+    if path is not None and root != Path(path).resolve():
+        misused(f"instep check: {path} has neither a folder rules nor a folder mappings")
+    return root
 
 
 def _escaped(text: str, *, of_property: bool = False) -> str:

@@ -93,3 +93,10 @@ def test_a_misspelt_code_gets_the_nearest() -> None:
 def _follow(text: str, parts: Sequence[str]) -> bool:
     places = [text.find(part) for part in parts]
     return places == sorted(places) and -1 not in places
+
+
+def test_a_directory_that_is_no_project_is_not_taken_for_the_shipped_one(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        done = run(str(path))
+        assert done.exit_code == 2
+        assert str(path) in done.stderr.replace("\n", "")
