@@ -50,8 +50,8 @@ def simulated(root: Path | None, client: str, asked: Asked) -> Result:
     wanted = Wanted(_instant(asked.since), frozenset(asked.cases), share_of(asked.sample))
     with _source(asked, client) as (store, entries):
         place = project_root(root)
-        candidate = read_files(place).contents if not asked.rules else _files(asked.rules, place, store)
-        against = _files(asked.against, place, store) if asked.against else None
+        candidate = read_files(place).contents if not asked.rules else files_named(asked.rules, place, store)
+        against = files_named(asked.against, place, store) if asked.against else None
         plan = Plan(
             client,
             candidate=dict(candidate),
@@ -79,7 +79,8 @@ def _source(asked: Asked, client: str) -> Iterator[tuple[Store | None, Iterator[
         yield None, read(asked.history)
 
 
-def _files(ref: str, root: Path, store: Store | None) -> Mapping[str, bytes]:
+def files_named(ref: str, root: Path, store: Store | None) -> Mapping[str, bytes]:
+    """The files of a rule set by a folder, a commit, a hash or `live`. Raises `NotFound`."""
     try:
         return files_at(ref, root, store).contents
     except NoSuchRuleSet as no:

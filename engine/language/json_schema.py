@@ -14,12 +14,15 @@ from engine.facts.schema import SETTINGS, FieldSpec, Kind, Vocabulary
 from engine.language import forms
 from engine.language.client import CONNECTOR_KEYS, Cadence, ClientConfig
 from engine.language.codes import mappable
+from engine.language.files import WORLDS
 from engine.language.forms import EXPRESSION, TEXT, Form, Shape, list_of, map_of, one_of, refer, written
 from engine.language.known import Known
 from engine.language.params import ParamSpec
 from engine.language.scenario_forms import SCENARIO_FILE
 from engine.language.scenario_schema import scenario_definitions
 from engine.language.shown import described, form_schema, said_of
+from engine.language.worlds.declared import form_of, forms_below
+from engine.language.worlds.world import World
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 Json = dict[str, Any]
@@ -29,13 +32,14 @@ _CLOSED: Shape = {"additionalProperties": False}
 
 
 def schemas(known: Known) -> dict[str, Json]:
-    """A schema for each kind of file: `rules`, `client`, `scenario`, `mapping`, `facts`, `codes`."""
+    """A schema for each kind of file: `rules`, `client`, `scenario`, `mapping`, `facts`, `codes`, `world`."""
     return {
         "rules": _schema(forms.RULE_FILE, _rules(known)),
         "client": _client(known),
         "mapping": _mapping(known),
         "facts": _schema(forms.VOCABULARY, _facts(known)),
         "scenario": _scenario(known),
+        "world": _schema(form_of(World), {form.name: form_schema(form) for form in forms_below(World)}),
         "codes": _schema(forms.CODES_FILE, {"codes": _codes(known), "connector": one_of(*known.sources)}),
     }
 
@@ -49,6 +53,8 @@ def kind_of(name: str) -> str | None:
         return "facts" if file == "facts.yaml" else None
     if folders.startswith("mappings/"):
         return "codes" if file == "codes.yaml" else "mapping"
+    if folders == WORLDS:
+        return "world"
     if folders.startswith("rules/"):
         return "client" if file == "client.yaml" else "rules"
     return None

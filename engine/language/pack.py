@@ -20,6 +20,7 @@ from engine.language.ruleset import RuleSet
 from engine.language.scenario_names import untried_rules
 from engine.language.sections import Sections, read_file, yaml_files
 from engine.language.vocabulary import read_vocabulary
+from engine.language.worlds.files import check_worlds
 from engine.problems import Place, Problem, Problems, ProblemsFound, did_you_mean
 
 __all__ = ["Project", "check", "client_directory", "clients", "code_places", "files_of", "load", "load_client", "project_root"]
@@ -97,6 +98,7 @@ def check(project: Project, actions: Mapping[str, Action], client: str | None = 
     problems, doubts = _looked_at(files, None, actions)
     shared = frozenset(problems)
     _check_folders(files, problems)
+    check_worlds(files, problems)
     brought: dict[Problem, list[str]] = {}
     everywhere = [doubts]
     for each in clients(files):
@@ -230,7 +232,7 @@ def _check_folders(files: Files, problems: Problems) -> None:
 
 def packs(files: Files) -> list[str]:
     """The packs under `rules/`, by name."""
-    return [name for name in files.folders("rules") if name != "clients"]
+    return [name for name in files.folders("rules") if name not in {"clients", "worlds"}]
 
 
 def _extended(files: Files, client: str) -> list[str]:

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -20,6 +19,7 @@ from engine.decide.memory import Memory
 from engine.facts.codec import dumps
 from engine.facts.effects import EffectState
 from engine.facts.outside import Connector, Event, Evidence, Order, Receipt, Refused, SendsTogether, TryLater, Unsure
+from engine.run import sending
 from engine.run.budget import Budget
 from engine.run.clock import Clock
 from engine.run.fetching import Asking
@@ -27,7 +27,7 @@ from engine.run.intake import Intake
 from engine.run.lines import lines_of
 from engine.run.logs import where
 from engine.run.steps import Step
-from engine.run.waits import MOST_SENDS, Patience, next_look
+from engine.run.waits import Patience
 from engine.run.worker import Worker
 from engine.store.base import EffectRow, Store
 
@@ -133,9 +133,7 @@ class Dispatch:
         if self._store.outbox.under_way_elsewhere(case_id, effect.key):
             return True
         row = self._store.cases.get(case_id)
-        effects = self._worker.memory(row).effects if row else ()
-        busy = {line for e in effects if e.key != effect.key and e.status in {"performing", "unsure"} for line in lines_of(e)}
-        return not busy.isdisjoint(lines_of(effect))
+        return sending.blocked(effect, self._worker.memory(row).effects if row else ())
 
     def _put_off_if_due(self, due: Due, now: datetime) -> None:
         """Asked for otherwise now than when it was looked up: it is looked up again, but never in a tight circle."""
@@ -160,7 +158,7 @@ class Dispatch:
             found = evidence.get(due.key)
             if due.effect.status == "unsure":
                 self._judge(connector, due, found, asked_at)
-            elif found is None or (self._is_about_units(due.effect.action) and not _tells(found)):
+            elif found is None or self._after_look_up(due, found) == "wait":
                 self._wait_for_evidence(due)
             elif touched.isdisjoint(lines_of(due.effect)):
                 if self._leave_together(due.effect.action):
@@ -195,6 +193,9 @@ class Dispatch:
         else:
             self._change(due, Step("later", due.key, detail="it could not be looked up", wait=wait, nothing_sent=True))
 
+    def _after_look_up(self, due: Due, found: Evidence) -> sending.Next:
+        return sending.after_look_up(found, about_units=self._is_about_units(due.effect.action))
+
     async def _send(self, connector: Connector, due: Due, found: Evidence) -> None:
         begun = self._begun(due, found)
         if begun is not None:
@@ -203,8 +204,8 @@ class Dispatch:
     def _begun(self, due: Due, found: Evidence) -> Order | None:
         """What is to be sent now, if it has not been done meanwhile and is still asked for."""
         self._patience.forget(due.key)
-        if found.done is True:
-            self._change(due, Step("settled_elsewhere", due.key, receipt=_kept(found.receipt)))
+        if self._after_look_up(due, found) == "settled_elsewhere":
+            self._change(due, Step("settled_elsewhere", due.key, receipt=sending.kept(found.receipt)))
             return None
         begun = self._begin(due)
         if begun is not None:
@@ -264,8 +265,7 @@ class Dispatch:
         step = Step("begun", due.key)
 
         def begin(decision: Decision) -> Memory:
-            wanted = next((e for e in decision.effects if e.key == due.key), None)
-            if wanted is None or not _same(wanted, due.effect) or (wanted.turn_at or decision.now) > decision.now:
+            if not sending.still_asked(decision, due.effect):
                 return decision.memory
             memory = step.taken(decision.memory, decision.now)
             effect = memory.effect(due.key)
@@ -299,7 +299,7 @@ class Dispatch:
         now = self._clock()
         with self._store.transaction():
             self._store.outbox.receipt(due.case_id, due.key, now, receipt.reference, dumps(receipt.details))
-            self._change(due, Step("settled", due.key, receipt=_kept(receipt)))
+            self._change(due, Step("settled", due.key, receipt=sending.kept(receipt)))
             self._intake.journal(receipt.events)
             if not receipt.events and self._is_about_units(due.effect.action):
                 self._asking.again(("order", str(due.effect.params.get("order", ""))), connector.name)
@@ -327,21 +327,12 @@ class Dispatch:
         effect = self._worker.effect(due.case_id, due.key)
         if effect is None or effect.status != "unsure":
             return
-        now = self._clock()
-        if found is not None and found.done is True:
-            self._settle(connector, due, found.receipt or Receipt("seen", {}))
-            return
         spec = self._worker.rule_set.actions.get(effect.action)
-        sent_at = effect.sent_at or effect.planned_at
-        quiet = spec.quiet if spec is not None else None
-        if found is not None and _tells(found) and quiet is not None and asked_at >= sent_at + quiet:
-            if effect.attempts >= MOST_SENDS:
-                self._refuse(due, "gave_up", f"sent {effect.attempts} times without a trace")
-            else:
-                self._change(due, Step("again", due.key))
-            return
-        wait = next_look(sent_at, now, quiet) - now
-        self._change(due, Step("later", due.key, detail=effect.detail, wait=wait))
+        step = sending.judged(effect, found, spec.quiet if spec is not None else None, asked_at, self._clock())
+        if step.what == "settled":
+            self._settle(connector, due, (found.receipt if found is not None else None) or Receipt("seen", {}))
+        else:
+            self._change(due, step)
 
     def _refuse(self, due: Due, reason: str, detail: str) -> None:
         self._change(due, Step("refused", due.key, reason, detail))
@@ -367,20 +358,6 @@ class Dispatch:
             self._store.outbox.stepped(case.name, step.key, self._store.journal.position(), at, step.to_json())
 
 
-def _tells(found: Evidence) -> bool:
-    """Whether the outside really said something: that it is not done, or facts to judge it by."""
-    return found.done is not None or bool(found.events)
-
-
-def _same(wanted: EffectState, looked_up: EffectState) -> bool:
-    """Whether a decision asks for exactly what was looked up."""
-    return wanted.units == looked_up.units and dumps(wanted.params) == dumps(looked_up.params)
-
-
 def _distinct(events: Sequence[Event]) -> list[Event]:
     """One answer often speaks of several effects."""
     return list(dict.fromkeys(events))
-
-
-def _kept(receipt: Receipt | None) -> dict[str, Any]:
-    return {} if receipt is None else {"reference": receipt.reference, **receipt.details}

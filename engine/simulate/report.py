@@ -77,33 +77,41 @@ class Lying:
     groups: tuple[tuple[str, tuple[Stretch, ...]], ...]
 
 
-def page(client: str, result: Result) -> str:
-    """The whole page. Everything that came from outside is escaped."""
-    env = Environment(
+def templates() -> Environment:
+    """The templates of pages. Everything that is put into them is escaped."""
+    return Environment(
         loader=PackageLoader("engine.simulate", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def page(client: str, result: Result) -> str:
+    """The whole page. Everything that came from outside is escaped."""
     compared = bool(result.against)
     told = result.stories[:MOST_CASES]
-    return env.get_template("report.html.j2").render(
-        client=client,
-        result=result,
-        after=result.after,
-        compared=compared,
-        span=_span(result),
-        tiles=list(_tiles(result)),
-        charts=list(_charts(result)),
-        groups=list(_groups(result)),
-        rows=list(_rows(_sides(result))),
-        kinds=[
-            {"what": what, "rule": rule, "count": count, "tone": TONES.get(what, "")}  # type: ignore[call-overload]
-            for (what, rule), count in sorted(result.kinds.items(), key=lambda one: (-one[1], one[0]))
-        ],
-        cases=[_case(story, [d for d in result.differences if d.case == story.case]) for story in told],
-        more=result.differing - len(told),
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            client=client,
+            result=result,
+            after=result.after,
+            compared=compared,
+            span=_span(result),
+            tiles=list(_tiles(result)),
+            charts=list(_charts(result)),
+            groups=list(_groups(result)),
+            rows=list(_rows(_sides(result))),
+            kinds=[
+                {"what": what, "rule": rule, "count": count, "tone": TONES.get(what, "")}  # type: ignore[call-overload]
+                for (what, rule), count in sorted(result.kinds.items(), key=lambda one: (-one[1], one[0]))
+            ],
+            cases=[_case(story, [d for d in result.differences if d.case == story.case]) for story in told],
+            more=result.differing - len(told),
+        )
     )
 
 
@@ -145,16 +153,16 @@ def _charts(result: Result) -> Iterator[Chart]:
     for currency in _money(sides):
         by_day = [_by_day(side, currency) for side in sides]
         if len({day for side in by_day for day in side}) > 1:
-            yield _standing(f"Refunded by day, {currency}", by_day, "{:,.2f} " + currency)
+            yield standing(f"Refunded by day, {currency}", by_day, "{:,.2f} " + currency)
 
 
 def _groups(result: Result) -> Iterator[Lying]:
     sides = _sides(result)
     for currency in _money(sides):
-        yield _lying(f"Refunded by rule, {currency}", [_by_rule(side, currency) for side in sides], "{:,.2f} " + currency)
+        yield lying(f"Refunded by rule, {currency}", [_by_rule(side, currency) for side in sides], "{:,.2f} " + currency)
     by_owner = [_by_owner(side) for side in sides]
     if any(by_owner):
-        yield _lying("Exceptions by owner", by_owner, "{:,}")
+        yield lying("Exceptions by owner", by_owner, "{:,}")
 
 
 def _by_day(side: Totals, currency: str) -> dict[str, Decimal]:
@@ -180,7 +188,8 @@ def _by_owner(side: Totals) -> dict[str, Decimal]:
     return owners
 
 
-def _standing(title: str, sides: Sequence[dict[str, Decimal]], form: str) -> Chart:
+def standing(title: str, sides: Sequence[dict[str, Decimal]], form: str) -> Chart:
+    """Bars by day, of each side in turn; `form` says a value."""
     names = sorted({name for side in sides for name in side})
     most = _most(sides)
     slot = (WIDTH - 2 * LEFT) / max(1, len(names))
@@ -199,7 +208,8 @@ def _standing(title: str, sides: Sequence[dict[str, Decimal]], form: str) -> Cha
     return Chart(title, tuple(bars), tuple(labels), least=max(640, len(names) * BAR_SPACE))
 
 
-def _lying(title: str, sides: Sequence[dict[str, Decimal]], form: str) -> Lying:
+def lying(title: str, sides: Sequence[dict[str, Decimal]], form: str) -> Lying:
+    """Bars by name, the longest first."""
     names = sorted({name for side in sides for name in side}, key=lambda n: (-max(s.get(n, Decimal()) for s in sides), n))
     most = _most(sides)
 

@@ -25,7 +25,7 @@ from engine.facts.merge import links_of, merge
 from engine.facts.record import Observation, RecordState
 from engine.facts.values import Money, Unreadable
 from engine.language.ruleset import RuleSet
-from tests.journeys.claims import Claims
+from engine.simulate.claims import Claims
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EUR = "EUR"

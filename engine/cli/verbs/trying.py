@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from engine.cli.app import Database, Json, Root, app
+from engine.cli.asked import AskedOfWorld
 from engine.cli.output import FOUND, console, errors, misused, print_json
 
 
@@ -34,7 +35,37 @@ def demo(
         raise typer.Exit(FOUND)
 
 
-@app.command(epilog="Example: instep simulate demo --database demo.sqlite --against live")
+def _only_of_history(given: dict[str, object]) -> None:
+    for option, value in given.items():
+        if value:
+            misused(f"instep simulate: {option} is about a recorded history, and --world plays none: leave out one of them")
+
+
+def _in_world(client: str, asked: AskedOfWorld, root: Path | None, html: Path | None, *, json: bool) -> None:
+    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.cli.worlds import played, print_outcome  # noqa: PLC0415
+    from engine.run.past_rules import NoSuchRuleSet  # noqa: PLC0415
+    from engine.simulate.worlds.told import broken, world_json  # noqa: PLC0415
+
+    try:
+        outcome = played(root, client, asked)
+        if html is not None:
+            from engine.simulate.worlds.page import page  # noqa: PLC0415
+
+            html.write_text(page(outcome), encoding="utf-8")
+    except (NotFound, NoSuchRuleSet) as fault:
+        misused(f"instep simulate: {fault}")
+    except OSError as fault:
+        misused(f"instep simulate: {fault.filename}: {fault.strerror}")
+    if json:
+        print_json(world_json(outcome))
+    else:
+        print_outcome(outcome)
+    if broken(outcome):
+        raise typer.Exit(FOUND)
+
+
+@app.command(epilog="Example: instep simulate demo --world calm --days 3")
 def simulate(
     client: Annotated[str, typer.Argument(help="Whose rules and history.")],
     database: Database = None,
@@ -53,10 +84,21 @@ def simulate(
     second_opinion: Annotated[
         bool, typer.Option("--second-opinion", help="Check matching against durable-rules, where it can judge.")
     ] = False,
+    world: Annotated[str, typer.Option(help="Play this world instead: a file, or a name in rules/worlds, such as peak.")] = "",
+    days: Annotated[int, typer.Option(min=1, max=400, help="With --world: for how many days customers order.")] = 30,
+    seed: Annotated[int, typer.Option(help="With --world: another seed is another such world, the same seed the same.")] = 1,
     root: Root = None,
     json: Json = False,
 ) -> None:
-    """What a recorded history would have come to with a rule set, or with one rule set and with another. Sends nothing."""
+    """What a recorded history would have come to with a rule set, or with one rule set and with another. Sends nothing.
+
+    With --world, no history but customers, agents, carriers, a warehouse and people by chance, who go on with what the rules do.
+    """
+    if world:
+        taken = {"--history": history, "--since": since, "--case": case, "--rule": rule, "--record": record, "--expect": expect}
+        _only_of_history({**taken, "--second-opinion": second_opinion, "--sample": sample.removesuffix("100%")})
+        _in_world(client, AskedOfWorld(world, days, seed, rules, against, workers, database), root, html, json=json)
+        return
     from engine.cli.simulating import Asked, print_differences, print_result, simulated  # noqa: PLC0415
     from engine.cli.stored import NotFound  # noqa: PLC0415
     from engine.run.past_rules import NoSuchRuleSet  # noqa: PLC0415

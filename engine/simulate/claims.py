@@ -19,6 +19,16 @@ class Claims:
         self._in_store: Counter[str] = Counter()
         self._refunded: Counter[str] = Counter()
 
+    def copy(self) -> Claims:
+        """The same books, to be gone on with apart."""
+        other = Claims(self._ordered)
+        other._claimed, other._in_store, other._refunded = self._claimed.copy(), self._in_store.copy(), self._refunded.copy()
+        return other
+
+    def key(self) -> tuple[tuple[tuple[str, int], ...], ...]:
+        """Equal for books that say the same."""
+        return tuple(tuple(sorted(each.items())) for each in (self._claimed, self._in_store, self._refunded))
+
     def asked_back(self, sku: str) -> None:
         """A customer returns one more piece for its money; what was refunded before may have been another piece."""
         self._claim(sku, max(self._claimed[sku], self._refunded[sku]) + 1)
@@ -44,4 +54,4 @@ class Claims:
         return self._refunded[sku] + pieces <= self._claimed[sku]
 
     def _claim(self, sku: str, pieces: int) -> None:
-        self._claimed[sku] = min(pieces, self._ordered[sku])
+        self._claimed[sku] = min(pieces, self._ordered.get(sku, pieces))
