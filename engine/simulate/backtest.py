@@ -179,7 +179,7 @@ def _span(span: tuple[int, int]) -> Result:
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
+class ClientChange:
     """A change of what is the same for every case: the observations, and all such records after it."""
 
     place: int
@@ -199,7 +199,7 @@ class _Work:
     def __enter__(self) -> Self:
         self._db = self._stack.enter_context(closing(sqlite3.connect(self._cut.path)))
         self._shared = parts.shared(self._db)
-        self._changes: dict[str, tuple[_Change, ...]] = {}
+        self._changes: dict[str, tuple[ClientChange, ...]] = {}
         self._second: SecondOpinion | None = None
         return self
 
@@ -288,14 +288,15 @@ class _Work:
             if not alike:
                 result.unlike.append(case)
 
-    def _changes_under(self, rule_set: RuleSet) -> tuple[_Change, ...]:
+    def _changes_under(self, rule_set: RuleSet) -> tuple[ClientChange, ...]:
         """Only what changes something is of interest to a part: most polls of a shop's account say what was known."""
         if rule_set.hash not in self._changes:
-            self._changes[rule_set.hash] = tuple(_changes(self._shared, rule_set))
+            self._changes[rule_set.hash] = tuple(client_changes(self._shared, rule_set))
         return self._changes[rule_set.hash]
 
 
-def _changes(shared: Iterable[tuple[int, ToldAt]], rule_set: RuleSet) -> Iterator[_Change]:
+def client_changes(shared: Iterable[tuple[int, ToldAt]], rule_set: RuleSet) -> Iterator[ClientChange]:
+    """What really changed of the records that are the same for every case, as this rule set maps them."""
     states: dict[tuple[str, str], RecordState] = {}
     mappings, kinds = mappings_of(rule_set), rule_set.vocabulary.client
     for place, entry in shared:
@@ -305,7 +306,7 @@ def _changes(shared: Iterable[tuple[int, ToldAt]], rule_set: RuleSet) -> Iterato
             if any(news):
                 changed.append(told)
         if changed:
-            yield _Change(place, ToldAt(entry.at, tuple(changed)), tuple(states[node] for node in sorted(states)))
+            yield ClientChange(place, ToldAt(entry.at, tuple(changed)), tuple(states[node] for node in sorted(states)))
 
 
 def _merged(states: dict[tuple[str, str], RecordState], one: Observation) -> bool:

@@ -19,6 +19,7 @@ from engine.language.ruleset import RuleSet
 from engine.run.candidate import candidate_of
 from engine.run.deeds import PERSON
 from engine.simulate import parts
+from engine.simulate.backtest import client_changes
 from engine.simulate.history import Activated, Entry, Looked, Stepped, activations, recorded
 from engine.simulate.parts import Part
 from engine.simulate.replay import Past, Replay, Seen, ToldAt
@@ -150,31 +151,60 @@ def _none_or_several(db: sqlite3.Connection, wanted: str, found: Sequence[int]) 
     return f"{wanted!r} is several things: {', '.join(names)}; name one of them"
 
 
+def lives(history: Iterable[Entry], rule_sets: Mapping[str, RuleSet]) -> Iterator[Life]:
+    """The life of every case, one after another, under these rule sets by hash."""
+    activated: list[tuple[int, Activated]] = []
+    with tempfile.TemporaryDirectory(prefix="instep-") as folder:
+        cut = parts.cut(_noting(history, activated), list(rule_sets.values()), Path(folder) / "parts.sqlite", 1)
+        with closing(sqlite3.connect(cut.path)) as db:
+            shared = parts.shared(db)
+            changes = {change.place: change.entry for one in rule_sets.values() for change in client_changes(shared, one)}
+            for part in (found for span in cut.spans for found in parts.parts(db, span)):
+                entries = sorted([*part.entries, *changes.items(), *activated], key=lambda placed: placed[0])
+                replay, lived = _replayed(part, entries, rule_sets)
+                ids = sorted({seen.case_id for _, _, found in lived for seen in found} - replay.absorbed.keys())
+                rows = [row for row in map(replay.case, ids) if row is not None]
+                yield from (_life(replay, lived, row, entries, cut.ends) for row in rows)
+
+
+_Lived = list[tuple[Cause, RuleSet, list[Seen]]]
+
+
 def _lived(
     part: Part, entries: Sequence[tuple[int, Cause]], rule_sets: Mapping[str, RuleSet], wanted: str, ends: datetime | None
 ) -> Life:
+    replay, lived = _replayed(part, entries, rule_sets)
+    case = _case(replay, part, wanted)
+    if not any(seen.case_id == case.id for _, _, found in lived for seen in found):
+        raise NoLife(f"this history tells of no decision about {case.name}")
+    return _life(replay, lived, case, entries, ends)
+
+
+def _replayed(part: Part, entries: Sequence[tuple[int, Cause]], rule_sets: Mapping[str, RuleSet]) -> tuple[Replay, _Lived]:
+    """The part lived again, and what was seen at each entry."""
     seen: list[Seen] = []
     begun = next((rule_sets[e.rule_set] for _, e in entries if isinstance(e, Activated) and e.rule_set in rule_sets), None)
     first = begun or next(iter(rule_sets.values()))
     replay = Replay(first, "exact", Past({}, {}), seen.append, entries[0][1].at, own=part.own, changes_rules=True)
-    lived: list[tuple[Cause, RuleSet, list[Seen]]] = []
+    lived: _Lived = []
     for _, entry in entries:
         if isinstance(entry, Activated) and entry.rule_set in rule_sets:
             replay.use(rule_sets[entry.rule_set])
         replay.take(entry)
         lived.append((entry, replay.rule_set, list(seen)))
         seen.clear()
-    case = _case(replay, part, wanted)
+    return replay, lived
+
+
+def _life(replay: Replay, lived: _Lived, case: CaseRow, entries: Sequence[tuple[int, Cause]], ends: datetime | None) -> Life:
     ours = {case.id} | {gone for gone in replay.absorbed if _lives_on_in(replay.absorbed, gone) == case.id}
     moments = [Moment(e.at, e, by, tuple(s for s in found if s.case_id in ours)) for e, by, found in lived]
     told = [m for m in moments if m.seen or isinstance(m.cause, Activated)]
-    first_decided = next((n for n, m in enumerate(told) if m.seen), None)
-    if first_decided is None:
-        raise NoLife(f"this history tells of no decision about {case.name}")
-    wanted_digests = [e.digest for _, e in entries if isinstance(e, Looked) and e.case == case.name]
-    same = _same(wanted_digests, [s.digest for m in told for s in m.seen if s.case_id == case.id])
-    kept = [m for n, m in enumerate(told) if n >= first_decided]
-    return Life(case.name, tuple(kept), ends or kept[-1].at, len(wanted_digests), same)
+    first_decided = next(n for n, m in enumerate(told) if m.seen)
+    wanted = [e.digest for _, e in entries if isinstance(e, Looked) and e.case == case.name]
+    same = _same(wanted, [s.digest for m in told for s in m.seen if s.case_id == case.id])
+    kept = told[first_decided:]
+    return Life(case.name, tuple(kept), ends or kept[-1].at, len(wanted), same)
 
 
 def _case(replay: Replay, part: Part, wanted: str) -> CaseRow:

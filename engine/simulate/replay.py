@@ -181,6 +181,9 @@ class Replay:
             if self._is_ours(one):
                 self._observing.observe(one, seq)
 
+    def case(self, case_id: int) -> CaseRow | None:
+        return self._cases.get(case_id)
+
     def cases_holding(self, node: Node) -> list[CaseRow]:
         """The cases a record is in."""
         row = self._records.get(*node)

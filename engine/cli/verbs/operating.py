@@ -209,6 +209,34 @@ def rules_activate(
         raise typer.Exit(FOUND)
 
 
+shadow = typer.Typer(help="Rules that decide and show, and send nothing.", no_args_is_help=True)
+app.add_typer(shadow, name="shadow")
+
+
+@shadow.command("report", epilog="Example: instep shadow report northwind --since 2026-11-01")
+def shadow_report(
+    client: Annotated[str, typer.Argument(help="The client.")],
+    database: Database = None,
+    rule: Annotated[str, typer.Option(help="Only of this rule.")] = "",
+    since: Annotated[str, typer.Option(help="Only what began since then.")] = "",
+    json: Json = False,
+) -> None:
+    """What rules in shadow would have sent, raised and withheld, beside what was done: by rule, day and case."""
+    from engine.cli import shadowing  # noqa: PLC0415
+    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.simulate.shadow import shadow_json  # noqa: PLC0415
+
+    try:
+        found = shadowing.shadow_report(database, client, rule, since)
+    except NotFound as fault:
+        misused(f"instep shadow report: {fault}")
+    if json:
+        print_json(shadow_json(found))
+    else:
+        for line in shadowing.report_lines(found):
+            console.print(line)
+
+
 events = typer.Typer(help="What a client's service was told and did, in order.", no_args_is_help=True)
 app.add_typer(events, name="events")
 
