@@ -313,7 +313,9 @@ class Checker:
                 said = f'{what} is never "{given.value}"{did_you_mean(given.value, listed.type.values)}'
                 self.report(given.offset, "unknown-value", said)
                 return False
-        self.report(right.offset, "type-mismatch", f"{_named(left)} does not compare with {_named(right)}")
+        kinds = {left.type.name, right.type.name}
+        hint = ': an amount is written money(12.50, "EUR")' if kinds == {"money", "number"} else ""
+        self.report(right.offset, "type-mismatch", f"{_named(left)} does not compare with {_named(right)}{hint}")
         return False
 
     def _ordered(self, term: Term) -> bool:
