@@ -62,18 +62,20 @@ def print_outcome(outcome: Outcome) -> None:
     """For people: what the world was like, and what came of it."""
     world, after = outcome.world, outcome.after
     console.print(Text(world.title or "A world", style="bold"))
-    told = f"{outcome.days} days from {world.starts}, seed {outcome.seed}: {after.orders:,} orders, {after.returns:,} returns"
-    console.print(f"{told}, {after.seen.counts['decisions']:,} decisions")
+    what = f"{outcome.days} days from {world.starts}, seed {outcome.seed}: {after.orders:,} orders, {after.returns:,} returns"
+    console.print(f"{what}, {after.seen.counts['decisions']:,} decisions")
     console.print(f"Rule set {after.rule_set}" + (f" against {outcome.before.rule_set}" if outcome.before else ""))
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=outcome.before is not None)
     table.add_column("")
     for name in ("against", "with it")[2 - len(sides(outcome)) :]:
         table.add_column(name, justify="right")
-    for heading, rows in sections(outcome):
-        table.add_row(Text(f"\n{heading}", style="bold"))
-        for row in rows:
+    told = list(sections(outcome))
+    for section in told:
+        table.add_row(Text(f"\n{section.heading}", style="bold"))
+        for row in section.rows:
             table.add_row(Text(row.name), *(Text(cell, style="red" if row.bad else "") for cell in row.cells))
     console.print(table)
+    console.print(Text("\n" + "\n".join(f"{section.heading}: {section.note}" for section in told if section.note), style="dim"))
     if outcome.before is not None:
         _print_differences(outcome)
 

@@ -1,7 +1,8 @@
 """The YAML files of a project by name, wherever they come from: a folder, what was shipped, a store, an older commit.
 
 A folder of one's own need not hold everything. Where it has no `mappings/facts.yaml`, the shipped packs and mappings lie beneath
-it, and each folder it does have (`rules/base`, `mappings/mirakl`, `rules/clients/acme`) takes the place of the shipped one.
+it, and each folder it does have (`rules/base`, `mappings/mirakl`, `rules/clients/acme`) takes the place of the shipped one, as
+does each world.
 """
 
 from __future__ import annotations
@@ -135,10 +136,12 @@ def laid_over(own: Files, shipped: Files) -> Files:
 
 def folders_in(files: Files) -> frozenset[str]:
     """The packs, clients and connectors that have files, and `mappings/facts.yaml`."""
-    return frozenset(_folder(name) for name in files.names)
+    return frozenset(_folder(name) for name in files.names if not name.startswith(f"{WORLDS}/"))
 
 
 def _folder(name: str) -> str:
-    """The pack, client or connector a file belongs to."""
+    """The pack, client or connector a file belongs to; a world stands for itself."""
+    if name.startswith(f"{WORLDS}/"):
+        return name
     parts = name.split("/")
     return "/".join(parts[: 3 if name.startswith(f"{CLIENTS}/") else 2])

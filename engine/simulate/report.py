@@ -19,6 +19,7 @@ MOST_CASES = 300  # told in full; more would make a page no one opens
 WIDTH = 900
 BAR_SPACE = 28  # the least for one label
 HEIGHT = 220
+LABEL = 36  # half of a label: closer to the edge it would be cut
 FOOT, TOP, LEFT = 26, 16, 8
 Side = Literal["was", "now"]
 TONES: dict[What, str] = {
@@ -204,7 +205,7 @@ def standing(title: str, sides: Sequence[dict[str, Decimal]], form: str) -> Char
             said = f"{name}: {form.format(side.get(name, Decimal()))}"
             bars.append(Bar(round(left, 1), round(top, 1), round(width - 2, 1), round(height, 1), _side(sides, number), said))
         if place % every == 0:
-            labels.append(Label(round(middle, 1), HEIGHT - 8, name))
+            labels.append(Label(round(min(max(middle, LABEL), WIDTH - LABEL), 1), HEIGHT - 8, name))
     return Chart(title, tuple(bars), tuple(labels), least=max(640, len(names) * BAR_SPACE))
 
 

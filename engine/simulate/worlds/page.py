@@ -30,7 +30,7 @@ def page(outcome: Outcome) -> str:
             tiles=list(_tiles(outcome)),
             charts=list(_charts(outcome)),
             groups=list(_groups(outcome)),
-            sections=[(heading, rows) for heading, rows in sections(outcome) if rows],
+            sections=[section for section in sections(outcome) if section.rows],
             kinds=[
                 {"what": what, "rule": rule, "count": count, "tone": TONES.get(what, "")}  # type: ignore[call-overload]
                 for (what, rule), count in ranked[:KINDS_SHOWN]
@@ -59,13 +59,13 @@ def _tiles(outcome: Outcome) -> Iterator[dict[str, str]]:
 def _charts(outcome: Outcome) -> Iterator[Chart]:
     both = sides(outcome)
     currency = outcome.world.currency
-    yield from _by_day(f"Refunded by day, {currency}", [f.money_by_day for f in both], "{:,.2f} " + currency)
+    yield from _by_day("Refunded by day", [f.money_by_day for f in both], "{:,.2f} " + currency)
     for owner in sorted({owner for f in both for owner in f.load}):
         days = [{day: Decimal(load.open) for day, load in f.load.get(owner, {}).items()} for f in both]
         yield from _by_day(f"Open for {owner} when the day ended", days, "{:,}")
     for role, limit in outcome.budgets.items():
         calls = [{day: Decimal(n) for day, n in f.calls.get(role, {}).items()} for f in both]
-        yield from _by_day(f"Calls to {role}, of {limit:,} a day", calls, "{:,}")
+        yield from _by_day(f"Calls to {role} by day, of {limit:,}", calls, "{:,}")
     waiting = {day: Decimal(n) for day, n in outcome.backlog.items()}
     yield from _by_day("Parcels at the warehouse's gate when the day ended", [waiting], "{:,}")
 
@@ -78,7 +78,10 @@ def _by_day(title: str, days: list[Mapping[str, Decimal]] | list[Days], form: st
     first, last = date.fromisoformat(named[0]), date.fromisoformat(named[-1])
     last = min(last, first + timedelta(days=DAYS_SHOWN - 1))
     shown = [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
-    yield standing(title, [{day: side.get(day, Decimal()) for day in shown} for side in days], form)
+    most = max(value for side in days for value in side.values())
+    yield standing(
+        f"{title} (at most {form.format(most)})", [{day: side.get(day, Decimal()) for day in shown} for side in days], form
+    )
 
 
 def _groups(outcome: Outcome) -> Iterator[Lying]:

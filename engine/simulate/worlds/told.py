@@ -13,6 +13,9 @@ from engine.simulate.told import difference_json
 from engine.simulate.worlds.figures import Figures, Times, by_hand
 from engine.simulate.worlds.season import Outcome
 
+TIMES = "median / p90 / p99, from receipt where the goods came first. Without goods: they never came, or were turned down."
+BOOKS = "by the world's own books. In a race somebody refunded after our look-up, before our refund: no look-up can see that."
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -23,23 +26,37 @@ class Row:
     bad: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows under a heading. `note` says how their cells are read."""
+
+    heading: str
+    rows: tuple[Row, ...]
+    note: str = ""
+
+
 def sides(outcome: Outcome) -> tuple[Figures, ...]:
     """What it is compared with first, if anything."""
     return (outcome.after,) if outcome.before is None else (outcome.before, outcome.after)
 
 
-def sections(outcome: Outcome) -> Iterator[tuple[str, list[Row]]]:
-    """Rows under headings."""
+def sections(outcome: Outcome) -> Iterator[Section]:
+    """All there is to tell."""
     both = sides(outcome)
-    yield "Refunds: times as median / p90 / p99", list(_refunds(outcome, both))
-    yield "Promises, by the world's own books", list(_promises(both))
-    yield "Money", list(_money(outcome, both))
-    yield "Exceptions: opened on a median / the worst day; most open at a day's end", list(_people(both))
-    yield "Calls in a day", list(_calls(outcome, both))
+    yield Section(
+        "Refunds",
+        tuple(_refunds(outcome, both)),
+        TIMES,
+    )
+    yield Section("Promises", tuple(_promises(both)), BOOKS)
+    yield Section("Money", tuple(_money(outcome, both)), "beside each sum, in how many refunds.")
+    said = "of each owner, opened on a median / the worst day; most open when a day ended."
+    yield Section("Exceptions", tuple(_people(both)), said)
+    yield Section("Calls on the busiest day", tuple(_calls(outcome, both)))
     if outcome.backlog:
         day, most = max(outcome.backlog.items(), key=lambda one: (one[1], one[0]))
         cells = (f"{most:,} on {day}",) * len(both)
-        yield "Warehouse", [Row("most parcels left at the gate when a day ended", cells)]
+        yield Section("Warehouse", (Row("most parcels at the gate", cells),))
 
 
 def _row(
@@ -49,25 +66,23 @@ def _row(
 
 
 def _refunds(outcome: Outcome, both: Sequence[Figures]) -> Iterator[Row]:
-    yield _row("from first scan to refund", both, lambda f: said_times(f.from_scan))
-    yield _row("from receipt to refund, where goods came first", both, lambda f: said_times(f.from_receipt))
-    yield _row("pieces sent back for their money", both, lambda f: f"{f.owed:,}")
-    yield _row("refunded before the goods came", both, lambda f: f"{f.before_goods:,}")
-    yield _row("refunded for goods that never came or were turned down", both, lambda f: f"{f.without_goods:,}")
+    yield _row("first scan to refund", both, lambda f: said_times(f.from_scan))
+    yield _row("receipt to refund", both, lambda f: said_times(f.from_receipt))
+    yield _row("pieces to refund", both, lambda f: f"{f.owed:,}")
+    yield _row("refunded before they came", both, lambda f: f"{f.before_goods:,}")
+    yield _row("refunded without goods", both, lambda f: f"{f.without_goods:,}")
     limit = show_duration(outcome.world.deadline)
-    yield _row(f"refunded later than {limit} after the first scan", both, lambda f: f"{f.late:,}")
-    yield _row("came back and were never refunded", both, lambda f: f"{f.never:,}")
+    yield _row(f"refunded after {limit}", both, lambda f: f"{f.late:,}")
+    yield _row("never refunded", both, lambda f: f"{f.never:,}")
 
 
 def _promises(both: Sequence[Figures]) -> Iterator[Row]:
     yield _row("refunded twice", both, lambda f: f"{len(f.twice):,}", bad=lambda f: bool(f.twice))
     if any(f.raced for f in both):
-        yield _row(
-            "refunded twice, somebody being faster as we sent", both, lambda f: f"{len(f.twice_in_race):,} of {f.raced:,} races"
-        )
-    yield _row("asked for more than was left", both, lambda f: f"{len(f.too_much):,}", bad=lambda f: bool(f.too_much))
-    yield _row("owed, and nobody was told", both, lambda f: f"{len(f.unpaid):,}", bad=lambda f: bool(f.unpaid))
-    yield _row("left on their way at the end", both, lambda f: f"{len(f.left_alone):,}", bad=lambda f: bool(f.left_alone))
+        yield _row("refunded twice in a race", both, lambda f: f"{len(f.twice_in_race):,} of {f.raced:,} races")
+    yield _row("more than was left", both, lambda f: f"{len(f.too_much):,}", bad=lambda f: bool(f.too_much))
+    yield _row("owed, nobody told", both, lambda f: f"{len(f.unpaid):,}", bad=lambda f: bool(f.unpaid))
+    yield _row("still on the way", both, lambda f: f"{len(f.left_alone):,}", bad=lambda f: bool(f.left_alone))
     for promise in sorted({name for f in both for name in f.seen.promises}):
         yield _row(f"promise {promise} broken", both, lambda f, name=promise: f"{f.seen.promises[name]:,}")  # type: ignore[misc]
 
@@ -86,8 +101,8 @@ def _people(both: Sequence[Figures]) -> Iterator[Row]:
     yield _row("in all", both, lambda f: f"{f.exceptions:,}")
     for owner in sorted({owner for f in both for owner in f.load}):
         yield _row(f"  {owner}", both, lambda f, o=owner: _load(f, o))  # type: ignore[misc]
-    for key in sorted({key for f in both for key in f.seen.exceptions}):
-        yield _row(f"    {key[0]} ({key[1]})", both, lambda f, k=key: f"{f.seen.exceptions[k]:,}")  # type: ignore[misc]
+        for rule in sorted({rule for f in both for rule, whose in f.seen.exceptions if whose == owner}):
+            yield _row(f"    {rule}", both, lambda f, k=(rule, owner): f"{f.seen.exceptions[k]:,}")  # type: ignore[misc]
 
 
 def _load(f: Figures, owner: str) -> str:
@@ -101,7 +116,7 @@ def _calls(outcome: Outcome, both: Sequence[Figures]) -> Iterator[Row]:
     for role in sorted({role for f in both for role in f.calls}):
         limit = outcome.budgets.get(role)
         of = f" (of {limit:,})" if limit is not None else ""
-        yield _row(f"{role}, on the busiest{of}", both, lambda f, r=role: f"{max(f.calls.get(r, {}).values(), default=0):,}")  # type: ignore[misc]
+        yield _row(f"{role}{of}", both, lambda f, r=role: f"{max(f.calls.get(r, {}).values(), default=0):,}")  # type: ignore[misc]
 
 
 def said_times(times: Times) -> str:
