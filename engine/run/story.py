@@ -21,7 +21,7 @@ from engine.decide.subjects import lineage
 from engine.decide.trace import Because, Entry, trace
 from engine.facts.effects import EffectState
 from engine.facts.values import Money, Rec, listed
-from engine.language.ruleset import RuleSet
+from engine.language.ruleset import Rule, RuleSet
 from engine.language.show import show
 from engine.run.cadence import due_at, held_back
 
@@ -300,17 +300,30 @@ class _Story:
         return Said(text, effect.rule, place, since=effect.planned_at, until=due)
 
     def _lacking(self, items: set[str] | None) -> Iterator[Said]:
+        """One sentence for each set of facts that are not known, naming every rule that wants them."""
+        wanting: dict[tuple[str, ...], dict[RuleItem, Rule]] = {}
         for lack in self.decision.lacks:
             rule, item = lack.standing.rule, lack.standing.item
-            if rule.mode != "live" or not self._mine(("lack", rule.id, item), item, items):
-                continue
-            since = self.decision.memory.undecided.get((rule.id, item))
-            told_at = since + rule.undecided_after if since is not None else None
-            entry = self.entries.get((rule.id, item))
-            text = f"{rule.id} cannot be decided{_of(item)}: {', '.join(lack.facts)} not known"
-            until = told_at if told_at is not None and told_at > self.decision.now else None
-            text += f"; a person is told at {show(until)}" if until is not None else ""
-            yield Said(text, rule.id, str(rule.place), entry.because if entry is not None else (), since, until)
+            if rule.mode == "live" and self._mine(("lack", rule.id, item), item, items):
+                wanting.setdefault(lack.facts, {})[rule.id, item] = rule
+        for facts, rules in wanting.items():
+            yield self._undecided(facts, rules)
+
+    def _undecided(self, facts: tuple[str, ...], rules: Mapping[RuleItem, Rule]) -> Said:
+        named = sorted({rule.id for rule in rules.values()})
+        items = sorted({item for _, item in rules if item})
+        text = f"{' and '.join(facts)} not known, so {', '.join(named)} cannot be decided{_of(', '.join(items))}"
+        undecided = self.decision.memory.undecided
+        began = {key: undecided[key] for key in rules if key in undecided}
+        told_at = [at + rules[key].undecided_after for key, at in began.items()]
+        told = any(not set(facts).isdisjoint(one.facts) for one in self.decision.exceptions if one.mode == "live")
+        until = None if told else min((at for at in told_at if at > self.decision.now), default=None)
+        text += f"; a person is told at {show(until)}" if until is not None else ""
+        places = ", ".join(sorted({str(rule.place) for rule in rules.values()}))
+        only = next(iter(rules)) if len(rules) == 1 else None
+        entry = self.entries.get(only) if only is not None else None
+        because = entry.because if entry is not None else ()
+        return Said(text, named[0] if only is not None else "", places, because, min(began.values(), default=None), until)
 
     def _people(self, items: set[str] | None) -> Iterator[Said]:
         for one in self.decision.exceptions:

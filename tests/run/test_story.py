@@ -91,7 +91,7 @@ def test_a_veto_that_binds_for_want_of_a_fact_says_so_and_which() -> None:
     assert texts(told.held) == ["hold forbids marketplace.refund, for want of a fact: waiting; asked for by refund"]
     (waiting,) = told.waiting
     assert waiting.text == (
-        "hold cannot be decided for rma:1: rma:1.out_of_policy not known; a person is told at 2026-03-03T12:00Z"
+        "rma:1.out_of_policy not known, so hold cannot be decided for rma:1; a person is told at 2026-03-03T12:00Z"
     )
     case.decided(hours=24)
     asked = piece(case, case.decided()).waiting
