@@ -52,7 +52,7 @@ def tried(path: Path | None, client: str | None, *, named: str = "", coverage: b
 
     Raises `ProblemsFound` where rules or scenarios are not understood, `NothingToTest` where there is none to try.
     """
-    root, below = _located(path)
+    root, below = located(path)
     report = Report()
     for suite in suites(root, installed_actions(), client, below):
         covered = suite.coverage() if coverage else None
@@ -70,7 +70,7 @@ def tried(path: Path | None, client: str | None, *, named: str = "", coverage: b
     return report
 
 
-def _located(path: Path | None) -> tuple[Path, tuple[str, ...]]:
+def located(path: Path | None) -> tuple[Path, tuple[str, ...]]:
     """The project's root, and the file or folder in it that is meant; none where it is the whole project."""
     if path is None:
         return project_root(None), ()

@@ -19,7 +19,7 @@ from engine.decide.view import View, view_of
 from engine.facts.case import Case
 from engine.facts.derive import derive
 from engine.facts.effects import EffectState
-from engine.facts.values import Rec
+from engine.facts.values import Money, Rec
 from engine.language.ruleset import Condition, RuleSet
 
 
@@ -138,8 +138,15 @@ def _freed(proposal: Proposal, memory: Memory, unit_actions: frozenset[str]) -> 
         return proposal
     left = free_claims(proposal.claims, memory, unit_actions)
     gifts_too = proposal.use.action.endswith(".cancel")  # what was given away is cancelled with the rest, and never refunded
+    left = tuple(c for c in left if gifts_too or not _paid_up(c.unit))
     left = tuple(c for c in left if c.unit["costs_nothing"] is False or (gifts_too and c.unit["costs_nothing"] is True))
     return replace(proposal, claims=left) if left else None
+
+
+def _paid_up(unit: Rec) -> bool:
+    """Whether nothing can be refunded for it any more, because another piece of its line was paid twice."""
+    due = unit["due"]
+    return isinstance(due, Money) and due.amount <= 0
 
 
 def _unpriced(proposal: Proposal) -> list[Lack]:

@@ -41,6 +41,14 @@ class Play:
         self._order: Node | None = None
         self._basis: Pass | None = None
 
+    def fork(self) -> Play:
+        """The same case, to be gone on with apart."""
+        other = Play(self.rule_set, self.now, self.memory)
+        other.records, other.decision, other._basis = dict(self.records), self.decision, self._basis
+        other._opened_at, other._order, other._named = self._opened_at, self._order, dict(self._named)
+        other._naming.update((node, set(names)) for node, names in self._naming.items())
+        return other
+
     def see(self, observation: Observation) -> RecordState:
         """One more observation of a record; gives the record as it is known now. Nothing is decided."""
         node = (observation.kind, observation.key)

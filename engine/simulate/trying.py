@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from engine.decide import outcomes, people
@@ -20,12 +19,12 @@ from engine.facts.merge import CORRECTION, GIVEN, given
 from engine.facts.outside import Event
 from engine.facts.record import Observation
 from engine.facts.schema import Kind
-from engine.facts.values import Money
 from engine.language.mapping import observe
 from engine.language.ruleset import RuleSet
 from engine.language.show import show
 from engine.problems import Place
 from engine.simulate.given import ItemChanges, ItemsGiven, RecordChange, applied
+from engine.simulate.made import SHOWN_IN, with_made
 from engine.simulate.play import Play, Restless
 from engine.simulate.scenario import (
     Answered,
@@ -107,7 +106,7 @@ class _Attempt:
         self.promises = not scenario.names_exception("promise_broken")
         self.seen = 0
         self.refunds = 0
-        self.before: _Said | None = None
+        self.before: Said | None = None
 
     def run(self) -> None:
         self._moment(self.scenario.start)
@@ -298,21 +297,12 @@ class _Attempt:
     def _shown_in_order(self, effect: EffectState) -> dict[str, Any]:
         """A refund or cancellation that took place stands in the order from then on, where the order was given as a record."""
         role, _, name = effect.action.partition(".")
-        shown = {"refund": "refunds", "cancel": "cancelations"}.get(name)
         node = ("order", str(effect.params.get("order")))
-        if role != "marketplace" or shown is None or node not in self.known:
+        if role != "marketplace" or name not in SHOWN_IN or node not in self.known:
             return {}
         self.refunds += 1
         made_id = f"made-{self.refunds}"
-        made = {"id": made_id, "created_at": self.play.now, "reason_code": str(effect.params.get("reason") or "")}
-        made |= {n: effect.params[n] for n in ("amount", "shipping_amount", "taxes", "shipping_taxes", "quantity")}
-        lines = []
-        for line in self.known[node].get("lines") or ():
-            if line["id"] == effect.params["line"]:
-                extra = {"state": "refunded", **_commission(line, made)} if shown == "refunds" else {}
-                line = {**line, shown: (*(line.get(shown) or ()), made | extra)}  # noqa: PLW2901 - the line with one more
-            lines.append(line)
-        self.known[node] = {**self.known[node], "lines": tuple(lines)}
+        self.known[node] = with_made(self.known[node], name, effect.params, made_id, self.play.now)
         self._see(RecordChange("order", node[1], {}, self.scenario.place), self.play.now)
         return {"refund_id": made_id}
 
@@ -323,7 +313,7 @@ class _Attempt:
         if self.watch is not None:
             self.watch(decision)
         before = self.before
-        self.before = _Said.of(decision)
+        self.before = Said.of(decision)
         self.moment.decided.extend(self.before.since(before))
         self.moment.decided.extend(f"closed: {show_exception(e)} ({why})" for e, why in decision.closed)
         for match in self.scenario.never:
@@ -348,7 +338,7 @@ class _Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class Said:
     """What a decision comes to, as text; only what differs from the one before is told."""
 
     planned: frozenset[str]
@@ -356,15 +346,15 @@ class _Said:
     exceptions: frozenset[str]
 
     @classmethod
-    def of(cls, decision: Decision) -> _Said:
+    def of(cls, decision: Decision) -> Said:
         return cls(
             frozenset(show_effect(e) for e in decision.effects),
             frozenset(show_veto(v) for v in decision.vetoes),
             frozenset(f"{e.state}: {show_exception(e)}" for e in decision.exceptions),
         )
 
-    def since(self, before: _Said | None) -> list[str]:
-        was = before or _Said(frozenset(), frozenset(), frozenset())
+    def since(self, before: Said | None) -> list[str]:
+        was = before or Said(frozenset(), frozenset(), frozenset())
         return [
             *(f"planned: {text}" for text in sorted(self.planned - was.planned)),
             *(f"no longer planned: {text}" for text in sorted(was.planned - self.planned)),
@@ -372,17 +362,6 @@ class _Said:
             *(f"no longer: {text}" for text in sorted(was.vetoes - self.vetoes)),
             *sorted(self.exceptions - was.exceptions),
         ]
-
-
-def _commission(line: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
-    """The share of the line's commission that a refund brings back, to the cent."""
-    fee, price, shipping = line.get("commission"), line.get("price"), line.get("shipping_price")
-    whole = (price.amount if isinstance(price, Money) else Decimal(0)) + (shipping.amount if isinstance(shipping, Money) else 0)
-    if not isinstance(fee, Money) or not whole:
-        return {}
-    share = fee.amount * (made["amount"].amount + made["shipping_amount"].amount) / whole
-    given_back = Money(share.quantize(Decimal("0.01")), fee.currency)
-    return {"commission": given_back, "commission_total": given_back}
 
 
 def _only_corrections(snapshots: Mapping[str, object]) -> bool:

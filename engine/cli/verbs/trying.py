@@ -12,7 +12,7 @@ from rich.text import Text
 
 from engine.cli.app import Database, Json, Root, app
 from engine.cli.asked import AskedOfWorld
-from engine.cli.output import FOUND, console, errors, misused, print_json
+from engine.cli.output import FOUND, console, errors, misused, print_json, write_text
 
 
 @app.command(epilog="Example: instep demo --fast")
@@ -150,4 +150,40 @@ def simulate(
             console.print(Text(f"\n{len(found)} differences to what was kept", style="red") if found else kept)
             print_differences(found)
     if found or result.disagreements:
+        raise typer.Exit(FOUND)
+
+
+@app.command(epilog="Example: instep races rules/base/refund.test.yaml --named whole --moves 1")
+def races(
+    path: Annotated[Path | None, typer.Argument(metavar="SCENARIO", help="A file or folder of scenarios, or a project.")] = None,
+    client: Annotated[str | None, typer.Option(help="Only the scenarios of this client, or of this pack.")] = None,
+    named: Annotated[str, typer.Option("-k", "--named", help="Only those with this text in their title or file.")] = "",
+    moves: Annotated[int, typer.Option(min=0, help="How many things may go wrong in one interleaving.")] = 2,
+    most: Annotated[int, typer.Option(min=1, help="States to look at in each scenario.")] = 20_000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds to spend on each scenario.")] = 120.0,
+    write: Annotated[Path | None, typer.Option(help="Write the first counterexample as a scenario file.")] = None,
+    json: Json = False,
+) -> None:
+    """Every order in which things can happen around a scenario: late, twice, by hand, lost, cut off. Prints the shortest that
+    breaks a promise.
+    """
+    from engine.cli import racing  # noqa: PLC0415
+    from engine.cli.testing import NothingToTest  # noqa: PLC0415
+    from engine.simulate.races.search import Limits  # noqa: PLC0415
+
+    found = racing.Races(Limits(moves, most, seconds))
+    try:
+        for one in found.run(path, client, named):
+            for line in () if json else racing.raced_lines(one, found.limits):
+                console.print(line)
+    except (racing.NothingToRace, NothingToTest) as fault:
+        misused(f"instep races: {fault}")
+    if json:
+        print_json(racing.races_json(found))
+    else:
+        for line in racing.sum_lines(found):
+            console.print(line)
+    if found.broken and write is not None:
+        write_text(write, found.written())
+    if found.broken:
         raise typer.Exit(FOUND)
