@@ -124,7 +124,7 @@ def _reasons(races: Races) -> str:
 def races_json(races: Races) -> dict[str, Any]:
     """The same for programs."""
     return {
-        "limits": {"moves": races.limits.moves, "most": races.limits.most, "seconds": races.limits.seconds},
+        "limits": {"moves": races.limits.moves, "most": races.limits.most, "seconds": f"{races.limits.seconds:g}"},
         "broken": len(races.broken),
         "left_out": [{"title": title, "reason": reason} for title, reason in races.left_out],
         "scenarios": [_raced_json(suite, one) for suite, one in races.raced],

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from engine.simulate.races.racing import race
+from engine import cli
+from engine.facts.outside import installed_actions
+from engine.simulate.races.racing import Raced, race, why_not
 from engine.simulate.races.search import Limits
-from tests.simulate.planted import FAULTS, Fault, of_client, project
+from engine.simulate.suite import suites
+from tests.simulate.planted import FAULTS, ROOT, Fault, of_client, project
 
 QUICK = Limits(moves=1, most=6000, seconds=300)
 
@@ -33,3 +38,68 @@ def test_without_the_fault_the_same_scenario_holds(root: Path, fault: Fault) -> 
     raced = race(rule_set, scenario, Limits(fault.moves, 6000, 300))
     assert raced.breaches == ()
     assert raced.searched.complete == fault.moves
+
+
+def raced(root: Path, *options: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli.app, ["races", *options])
+    return result.exit_code, result.output
+
+
+def test_a_broken_promise_is_told_as_a_timeline_and_written_as_a_scenario_that_fails(root: Path, tmp_path: Path) -> None:
+    found = root / "rules" / "clients" / "hasty" / "found.test.yaml"
+    try:
+        code, told = raced(root, str(root / "rules/clients/hasty"), "-k", "rejected pair", "--moves", "0", "--write", str(found))
+        assert code == 1
+        assert "nothing is sent under a veto" in told
+        assert "verdict.yaml" in told
+        assert "begun (marketplace.refund L1#1 50.00 EUR by refund_before_deadline" in told
+        result = CliRunner().invoke(cli.app, ["test", str(found)])
+        assert result.exit_code == 1
+        assert "not marketplace.refund" in result.output or "no marketplace.refund" in result.output
+    finally:
+        found.unlink(missing_ok=True)
+
+
+def test_the_reached_bound_is_said_plainly(root: Path) -> None:
+    _, told = raced(root, str(root / "rules/clients/acme"), "-k", "A parcel is scanned", "--most", "50")
+    assert "stopped at 50 states" in told
+    code, text = raced(root, str(root / "rules/clients/acme"), "-k", "A parcel is scanned", "--moves", "0", "--json")
+    (one,) = json.loads(text)["scenarios"]
+    assert code == 0
+    assert one["held"]
+    assert one["complete_deviations"] == 0
+    assert not one["exhausted"]
+
+
+def test_a_scenario_that_cannot_be_raced_says_why(root: Path) -> None:
+    code, told = raced(root, str(root / "rules/base/cancellation.test.yaml"), "-k", "Pieces taken off a sale we know no order of")
+    assert code == 2
+    assert "it has no order" in told
+
+
+ACTORS = {"an agent", "the customer", "somebody", "act", "see", "send", "restart"}
+
+
+def names_of_actors(one: Raced) -> set[str]:
+    return {actor for actor in ACTORS if any(name.startswith(actor) for name in one.searched.kinds)}
+
+
+@pytest.mark.long
+def test_the_base_pack_keeps_its_promises_whatever_goes_wrong() -> None:
+    """Agent, customer, store, network, outside systems and restarts, each at every moment, over every fifth scenario."""
+    (suite,) = suites(ROOT, installed_actions(), "base")
+    scenarios = [s for s in suite.scenarios if not why_not(s)][::5]
+    found = [race(suite.rules_for(s), s, Limits(1, 8000, 600)) for s in scenarios]
+    assert len(found) >= 20
+    assert {one.scenario.title: one.breaches for one in found if one.breaches} == {}
+    assert sum(len(names_of_actors(one)) >= 5 for one in found) >= 20
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("title", ["A return goes its whole way and troubles nobody", "Two returns of one piece are one refund"])
+def test_two_things_may_go_wrong_at_once(title: str) -> None:
+    (suite,) = suites(ROOT, installed_actions(), "base")
+    scenario = next(s for s in suite.scenarios if s.title == title)
+    found = race(suite.rules_for(scenario), scenario, Limits(2, 30_000, 600))
+    assert found.breaches == ()
+    assert found.searched.complete >= 1

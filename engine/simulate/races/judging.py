@@ -57,9 +57,12 @@ def of_sending(rule_set: RuleSet, decision: Decision, effect: EffectState) -> It
     for veto in binding:
         rule = veto.standing.rule
         why = "is not known not to hold" if veto.unknown else "holds"
-        yield Breach(VETOED, f"{effect.key} is sent though {rule.id} {why}: {veto.because}", rule.places)
+        yield Breach(
+            VETOED, f"{effect.key} is sent though {rule.id} {why}: {veto.because}", rule.places, effect.action, effect.units
+        )
     if not asked and not binding:
-        yield Breach(ASKED, f"{effect.key} is sent though no rule asks for it any more")
+        said = f"{effect.key} is sent though no rule asks for it any more"
+        yield Breach(ASKED, said, (), effect.action, effect.units)
 
 
 def _all_vetoes(decision: Decision) -> Iterator[Veto]:

@@ -175,14 +175,15 @@ class Outside:
         if refunds and not self.claims.allow(sku, pieces):
             paid = self.claims.paid(sku)
             said = f"{units} is refunded though {paid} of {sku} are paid for already, and nobody has a claim to more"
-            yield Breach("no piece is refunded twice", said)
+            yield Breach("no piece is refunded twice", said, (), order.action, order.units)
         gone = sum(p.pieces for p in mine if p.what == ("cancel" if refunds else "refund"))
         if gone and gone + pieces + sum(p.pieces for p in mine if p.what == "refund") * refunds > int(line.get("quantity") or 0):
             said = f"{order.action} of {units} though {gone} of line {line_id} are {'cancelled' if refunds else 'refunded'}"
-            yield Breach("no refund after a cancellation, no cancellation after a refund", said)
+            yield Breach("no refund after a cancellation, no cancellation after a refund", said, (), order.action, order.units)
         paid_for = sum((v.amount for n in ("price", "shipping_price") if isinstance(v := line.get(n), Money)), Decimal())
         if amount + sum((p.amount for p in mine), Decimal()) > paid_for:
-            yield Breach("never more is refunded than was paid", f"{amount} more on line {line_id}, of which all was paid back")
+            said = f"{amount} more on line {line_id}, of which all was paid back"
+            yield Breach("never more is refunded than was paid", said, (), order.action, order.units)
 
     def _announced(self, order: Order, at: datetime) -> Outside:
         shipment = order.params.get("shipment")

@@ -68,6 +68,7 @@ class Searched:
     exhausted: bool = False  # nothing was left out: more deviations would add nothing
     breaches: tuple[Breach, ...] = ()
     path: list[str] = field(default_factory=list)
+    kinds: set[str] = field(default_factory=set)  # the names of all moves that were made
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def search(moves: Moves, first: State, limits: Limits, clock: Callable[[], float
                 continue
             taken = move.take()
             found.transitions += 1
+            found.kinds.add(move.name)
             path = Path(move.name, at.path)
             if taken.breaches:
                 found.breaches, found.path = taken.breaches, path.names()

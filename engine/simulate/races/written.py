@@ -34,7 +34,8 @@ def scenario_file(raced: Raced, vocabulary: Vocabulary) -> str:
             seen_at = {"seen_at": _plain(one.seen_at)} if one.seen_at is not None else {}
             given[one.name] = {**_fields(vocabulary, one.kind, known[one.name]), **seen_at}
     when: dict[str, list[Any]] = {}
-    for at in raced.timeline:
+    happened = raced.timeline[:-1] if breach.action else raced.timeline  # what must not be sent is not said to have been
+    for at in happened:
         for told in at.told:
             for happening in _each(told.happening):
                 said = _happening(vocabulary, happening, known)
@@ -48,6 +49,9 @@ def scenario_file(raced: Raced, vocabulary: Vocabulary) -> str:
         body |= {"client": assumed} if assumed else {}
     if when:
         body["when"] = {instant: each[0] if len(each) == 1 else each for instant, each in when.items()}
+    if breach.action:
+        unwanted = {breach.action: {"units": list(breach.units)} if breach.units else {}}
+        body["then"] = {_after(last, scenario): {"not": unwanted}}
     body |= {"never": {"raise": BROKEN}, "until": f"+{show_duration(max(last - scenario.start, timedelta(minutes=1)))}"}
     notes = "".join(f"# {_after(at.at, scenario)}  {told.text}\n" for at in raced.timeline for told in at.told)
     text: str = yaml.dump(
