@@ -90,7 +90,7 @@ AT = {"at": "2026-01-01T00:00:00Z"}
     ("line", "wanted"),
     [
         ("{", "h:1: not JSON"),
-        ("[]", "h:1: a line holds one of event, step, looked, outcome"),
+        ("[]", "h:1: a line holds one of event, step, looked, outcome, activated"),
         ('{"evnt": {}}', 'did you mean "event"'),
         ({"event": []}, "h:1: event: an object is wanted"),
         ({"event": {"kind": "a.b"}}, "h:1: event: connector is missing"),
@@ -100,6 +100,9 @@ AT = {"at": "2026-01-01T00:00:00Z"}
         ({"event": {**EVENT, "payload": {"base64": "?"}}}, "h:1: event"),
         ({"step": {"what": "begun", "who": 1}, "case": "order:A", **AT}, "h:1: step: not a step"),
         ({"looked": "ab", **AT}, "h:1: looked: case is missing"),
+        ({"activated": 1, "files": {}, **AT}, "h:1: activated: activated must be text"),
+        ({"activated": "ab", **AT}, "h:1: activated: files is missing"),
+        ({"activated": "ab", "files": {"a.yaml": 1}, **AT}, "h:1: activated: a.yaml must be text"),
     ],
 )
 def test_a_line_that_is_none_is_named(line: Any, wanted: str) -> None:

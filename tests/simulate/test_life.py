@@ -207,6 +207,8 @@ def test_a_life_under_several_rule_sets_is_lived_under_each_in_its_time(tmp_path
         for order in ("A", "B"):
             life = life_in_store(store, store.cases.find(order)[0])
             assert life.exact, (order, life.recorded, life.same)
+            again = life_in(lambda: parsed(written(recorded(store)), "h"), order)
+            assert [line.text for line in chronicle(again)] == [line.text for line in chronicle(life)]
         told = [line.text for line in chronicle(life)]
     finally:
         store.close()
