@@ -56,7 +56,7 @@ def report_lines(found: Sequence[Shadowed]) -> Iterator[Text]:
             yield Text.assemble(
                 f"  {one.case}  {VERBS[one.would]} {one.text}",
                 (f"  from {show(one.since)}{until}", "dim"),
-                (f"  {one.beside}", "green" if one.alike else "yellow"),
+                (f"  really: {one.beside}", "green" if one.alike else "yellow"),
             )
         if len(mine) > SHOWN:
             yield Text(f"  and {len(mine) - SHOWN} more (--rule {rule} --json)", style="dim")

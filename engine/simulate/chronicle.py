@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from engine.decide.memory import ExceptionState, Memory, RuleItem
 from engine.decide.people import NotPossible
+from engine.decide.plan import SHADOW
 from engine.decide.resolve import Blocked
 from engine.decide.trace import Entry, trace
 from engine.decide.view import View, changed
@@ -180,7 +181,8 @@ def _outbox(at: datetime, moment: Moment, before: Seen | None, seen: Seen) -> It
             yield Line(at, "asked", text, effect.rule, _place(moment, effect.rule), effect.mode)
     for key in seen.decision.withdrawn:
         rule = planned[key].rule if key in planned else ""
-        yield Line(at, "withdrawn", f"no longer asked for: {key}", rule, _place(moment, rule))
+        mode = "shadow" if key.startswith(SHADOW) else "live"
+        yield Line(at, "withdrawn", f"no longer asked for: {key.removeprefix(SHADOW)}", rule, _place(moment, rule), mode)
 
 
 def _withheld(at: datetime, moment: Moment, before: Seen | None, seen: Seen) -> Iterator[Line]:

@@ -132,12 +132,12 @@ def _beside(effect: EffectState, one: Shadowed, last: Seen) -> tuple[str, bool]:
     same = [e for e in live if e.key == effect.key.removeprefix(SHADOW) and e.mode != effect.mode]
     same = same or [e for e in live if e.mode != effect.mode and e.action == effect.action and {*e.units} & {*effect.units}]
     if same:
-        return f"{_done(same[0])} by {same[0].rule}", same[0].status in ("settled", "settled_elsewhere")
+        return f"it {_done(same[0])} by {same[0].rule}", same[0].status in ("settled", "settled_elsewhere")
     units = last.decision.view.index.get("unit", {})
     refunded = effect.action.endswith(".refund") and effect.units
     if refunded and all(u in units and units[u]["refunded"] is True for u in effect.units):
         return "somebody else did it", True
-    return "was not done", False
+    return "it was not done", False
 
 
 def _done(effect: EffectState) -> str:

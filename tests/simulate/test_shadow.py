@@ -72,9 +72,9 @@ def test_what_they_would_have_sent_raised_and_withheld_stands_beside_what_was_do
     first, second = sent["order:A"], sent["order:B"]
     assert (first.would, first.since, first.until) == ("send", NOON, NOON + timedelta(hours=1))
     assert first.text.startswith("marketplace.refund for A-1#1, ")
-    assert first.beside == "was done 2026-11-01T13:00Z by refund_when_done"
+    assert first.beside == "it was done 2026-11-01T13:00Z by refund_when_done"
     assert first.alike
-    assert (second.beside, second.alike) == ("was not done", False)
+    assert (second.beside, second.alike) == ("it was not done", False)
     (kept,) = by_rule(found, "look_first").values()
     assert (kept.case, kept.would) == ("order:A", "withhold")
     assert kept.text == "marketplace.refund for A-1#1 by refund_when_done: somebody looks first"
@@ -87,7 +87,7 @@ def test_what_they_would_have_sent_raised_and_withheld_stands_beside_what_was_do
 def test_a_client_in_shadow_shows_all_it_would_have_sent(tmp_path: Path) -> None:
     database = lived(tmp_path, {"rules/clients/acme/client.yaml": CLIENT_YAML + "mode: shadow\n"})
     (one,) = shadow_report(database, "acme", "", "")
-    assert (one.rule, one.would, one.beside, one.until) == ("refund_when_done", "send", "was not done", None)
+    assert (one.rule, one.would, one.beside, one.until) == ("refund_when_done", "send", "it was not done", None)
 
 
 def test_the_report_reads_by_rule_day_and_case(database: Path) -> None:
