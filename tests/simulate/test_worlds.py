@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -16,7 +17,7 @@ from engine.cli import app
 from engine.facts.outside import ROLES
 from engine.language.files import WORLDS, Files, read_files
 from engine.language.source import read_source
-from engine.language.worlds.chances import Spread
+from engine.language.worlds.chances import Spread, Weights
 from engine.language.worlds.files import world_named, worlds_in
 from engine.language.worlds.world import People, Platform, Platforms, World, read_world
 from engine.problems import Problems
@@ -86,7 +87,18 @@ def test_a_hostile_world_keeps_every_promise_by_its_own_books(on: str) -> None:
     after = outcome(world("hostile"), on=on, days=6, seed=3).after
     assert after.owed > 50
     assert after.exceptions
-    assert (after.twice, after.too_much, after.unpaid, after.left_alone) == ([], [], [], [])
+    assert (after.twice, after.too_much, after.unpaid, after.left_alone, after.promises) == ([], [], [], [], {})
+
+
+def test_the_race_no_look_up_can_see_is_told_apart_and_found_by_the_engine_itself() -> None:
+    """Somebody refunds after our look-up and before our refund: the piece is paid twice, and the rules say so at once."""
+    bought = replace(busy().customers, pieces=Weights((2,), (1.0,)), partial_returns=1.0)
+    racing = replace(busy(), customers=bought, agents=replace(world("calm").agents, while_we_send=1.0))
+    after = outcome(racing, days=1).after
+    assert after.raced
+    assert after.twice_in_race
+    assert (after.twice, after.promises) == ([], {})
+    assert sum(after.promises_in_race.values()) == len(after.twice_in_race)
 
 
 def test_a_rule_set_that_pays_too_soon_and_too_much_is_seen_by_the_books() -> None:
@@ -276,3 +288,19 @@ def test_what_is_asked_wrongly_is_told(arguments: list[str], said: str) -> None:
 
 def test_no_role_is_forgotten() -> None:
     assert all(isinstance(Platforms().of(role), Platform) for role in ROLES)
+
+
+def test_a_return_nobody_sends_is_asked_about_before_the_world_ends() -> None:
+    """A world goes on long enough for what only time brings up."""
+    forgotten = replace(world("calm"), customers=replace(world("calm").customers, returns=0.9, never_sends=1.0))
+    told = outcome(forgotten, days=1).after.seen.exceptions
+    assert told["parcel_never_scanned", "customer service"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize("on", ["first_scan", "receipt", "inspection"])
+def test_a_hostile_month_keeps_every_promise(on: str, seed: int) -> None:
+    after = outcome(world("hostile"), on=on, days=30, seed=seed, workers=os.cpu_count() or 1).after
+    assert after.owed > 500
+    assert (after.twice, after.too_much, after.unpaid, after.left_alone, after.promises) == ([], [], [], [], {})

@@ -65,7 +65,9 @@ def _in_world(client: str, asked: AskedOfWorld, root: Path | None, html: Path | 
         raise typer.Exit(FOUND)
 
 
-@app.command(epilog="Example: instep simulate demo --world calm --days 3")
+@app.command(
+    epilog="Example: instep simulate demo --database demo.sqlite --against live, or instep simulate demo --world calm --days 3"
+)
 def simulate(
     client: Annotated[str, typer.Argument(help="Whose rules and history.")],
     database: Database = None,

@@ -75,6 +75,7 @@ class Customers:
     second_returns: float = said("The share of returns followed by another, of the pieces left", SHARE, 0.0)
     asks_again: float = said("The share of returns asked for once more, for the same pieces", SHARE, 0.0)
     calls_off: float = said("The share of returns the customer calls off, and sends nothing", SHARE, 0.0)
+    never_sends: float = said("The share of returns of which nothing is ever sent, though nobody calls them off", SHARE, 0.0)
     hands_in_after: Spread = said("From the approval to handing the parcel in", DELAY, lasting(24))
 
 

@@ -5,7 +5,7 @@ what people make of what they are told. Virtual time only.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from engine.decide.people import NotPossible, answered, resolved
 from engine.facts.effects import EffectState
 from engine.facts.links import ORDER
 from engine.facts.outside import Receipt
-from engine.facts.record import Observation
+from engine.facts.record import Fields, Observation, RecordState
 from engine.language.ruleset import RuleSet
 from engine.language.worlds.world import World
 from engine.simulate.play import Play
@@ -33,7 +33,7 @@ from engine.simulate.worlds.plot import ByHand, Order, lasting, stream
 from engine.simulate.worlds.ways import Ways
 
 LONGEST = timedelta(days=120)  # from the order: what has not come to rest by then never does
-SETTLING = timedelta(days=5)  # after the last thing that happens outside
+SETTLING = timedelta(days=21)  # after the last thing that happens outside: what nobody sends or receives is asked about by then
 PERSON = "somebody"
 
 
@@ -201,7 +201,7 @@ class _Case:
     def _hear(self, observation: Observation) -> None:
         held = self.play.records.get((observation.kind, observation.key))
         state = self.play.see(observation)
-        if held is None or held.snapshots != state.snapshots:
+        if held is None or _known(held) != _known(state):  # what says nothing new is not decided on anew
             self.ways.decide()
 
     def _look(self) -> None:
@@ -276,3 +276,8 @@ class _Case:
                 self.ways.decide(lambda memory: resolved(memory, key, self.now))
         except NotPossible:
             pass
+
+
+def _known(state: RecordState) -> Mapping[str, Fields]:
+    """What a record says, whenever it was read."""
+    return {name: snapshot.fields for name, snapshot in state.snapshots.items()}

@@ -67,6 +67,8 @@ class Figures:
     twice: list[str] = field(default_factory=list)
     twice_in_race: list[str] = field(default_factory=list)
     too_much: list[str] = field(default_factory=list)
+    promises: Counter[str] = field(default_factory=Counter)  # those of the rules that were broken
+    promises_in_race: Counter[str] = field(default_factory=Counter)
     raced: int = 0
     left_alone: list[str] = field(default_factory=list)
     refunds: Counter[str] = field(default_factory=Counter)  # by rule, or how it was made by hand
@@ -91,6 +93,8 @@ def figures(
         made.unpaid += [f"{order.id} {sku}" for sku in one.unpaid]
         (made.twice_in_race if one.raced else made.twice).extend(one.unfounded)
         made.too_much += () if one.raced else one.too_much
+        kept = made.promises_in_race if one.raced else made.promises
+        kept.update(each.key.rpartition("|")[2] for each in one.case.exceptions if each.rule == PROMISE)
         made.raced += one.raced
         made.left_alone += one.left_alone
         for payment in one.paid:

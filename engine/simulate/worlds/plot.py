@@ -200,8 +200,11 @@ def _return(world: World, seed: int, rma: str, lines: Sequence[int], after: date
         )
         for n, line in enumerate(lines, 1)
     )
-    if random.random() < customers.calls_off:
+    calls_off, never_sends = random.random() < customers.calls_off, random.random() < customers.never_sends
+    if calls_off:
         return Return(rma, pieces, requested, approved, called_off_at=approved + (handed_in - approved) / 2)
+    if never_sends:
+        return Return(rma, pieces, requested, approved)
     way = stream(seed, "parcel", rma)
     scanned = handed_in + lasting(carrier.first_scan, way)
     arrived = scanned + lasting(carrier.transit, way)

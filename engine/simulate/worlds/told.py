@@ -83,8 +83,13 @@ def _promises(both: Sequence[Figures]) -> Iterator[Row]:
     yield _row("more than was left", both, lambda f: f"{len(f.too_much):,}", bad=lambda f: bool(f.too_much))
     yield _row("owed, nobody told", both, lambda f: f"{len(f.unpaid):,}", bad=lambda f: bool(f.unpaid))
     yield _row("still on the way", both, lambda f: f"{len(f.left_alone):,}", bad=lambda f: bool(f.left_alone))
-    for promise in sorted({name for f in both for name in f.seen.promises}):
-        yield _row(f"promise {promise} broken", both, lambda f, name=promise: f"{f.seen.promises[name]:,}")  # type: ignore[misc]
+    for promise in sorted({name for f in both for name in (*f.promises, *f.promises_in_race)}):
+        yield Row(f"{promise} broken", tuple(_broken(f, promise) for f in both), bool(both[-1].promises[promise]))
+
+
+def _broken(f: Figures, promise: str) -> str:
+    raced = f.promises_in_race[promise]
+    return f"{f.promises[promise]:,}" + (f", {raced:,} in a race" if raced else "")
 
 
 def _money(outcome: Outcome, both: Sequence[Figures]) -> Iterator[Row]:
@@ -168,7 +173,8 @@ def _side_json(f: Figures) -> dict[str, Any]:
         "races": f.raced,
         "too_much": f.too_much,
         "left_alone": f.left_alone,
-        "promises_broken": dict(sorted(f.seen.promises.items())),
+        "promises_broken": dict(sorted(f.promises.items())),
+        "promises_broken_in_race": dict(sorted(f.promises_in_race.items())),
         "refunds": dict(sorted(f.refunds.items())),
         "money": {by: str(amount) for by, amount in sorted(f.money.items())},
         "money_by_day": {day: str(amount) for day, amount in sorted(f.money_by_day.items())},
@@ -182,4 +188,4 @@ def _side_json(f: Figures) -> dict[str, Any]:
 def broken(outcome: Outcome) -> bool:
     """Whether the rule set broke what no rule set may: money sent twice or beyond what was left, or something owed in silence."""
     f = outcome.after
-    return bool(f.twice or f.too_much or f.unpaid or f.left_alone or f.seen.promises)
+    return bool(f.twice or f.too_much or f.unpaid or f.left_alone or f.promises)
