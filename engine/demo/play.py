@@ -17,7 +17,6 @@ from pathlib import Path
 from random import Random
 from socket import socket
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -27,14 +26,13 @@ from engine.demo.outside import Outside, Post
 from engine.demo.story import Deed, story
 from engine.demo.summary import Summary, summarise
 from engine.demo.telling import DemoLine, Teller
-from engine.facts.outside import Connector, installed_connectors
-from engine.language.pack import files_of, load, load_client, project_root
-from engine.language.ruleset import RuleSet
+from engine.facts.outside import Connector, installed_actions, installed_connectors
+from engine.language.pack import load, load_client, project_root
+from engine.run.boot import Served, open_client
 from engine.run.clock import VirtualClock
 from engine.run.deeds import Deed as PersonsDeed
 from engine.run.service import Service
 from engine.run.webhooks import webhook_app
-from engine.store.sqlite.store import SqliteStore
 
 CLIENT = "demo"
 MORNING = datetime(2026, 11, 3, 6, tzinfo=UTC)  # a Tuesday
@@ -74,14 +72,13 @@ async def _play(root: Path, database: Path, emit: Emit, pace: float) -> Summary:
     outside.posted()  # nobody listened before this morning
     clock.move(MORNING)
     with outside.served() as settings:
-        rule_set, zone, connectors = _installed(root, settings, clock)
-        store = SqliteStore.open(database, synchronous="NORMAL")
-        service = Service(store, rule_set, connectors, clock, zone=zone, files=files_of(root, CLIENT))
+        served = open_client(root, CLIENT, database, clock, _installed(root, settings, clock), synchronous="NORMAL")
+        service = served.service
         try:
-            async with _listening(service) as url:
+            async with _listening(service) as url, _reloading(served, watched=pace > 0):
                 day = _Day(service, clock, outside, deeds, emit, url, pace)
                 await day.play(MORNING + timedelta(hours=HOURS))
-            params = rule_set.params
+            params = service.rule_set.params
             seconds = time.monotonic() - started
 
             def deadline(scanned_at: datetime) -> datetime:
@@ -93,19 +90,30 @@ async def _play(root: Path, database: Path, emit: Emit, pace: float) -> Summary:
             await service.close()
 
 
-def _installed(
-    root: Path, settings: Mapping[str, Mapping[str, Any]], clock: VirtualClock
-) -> tuple[RuleSet, ZoneInfo, dict[str, Connector]]:
-    """The demo client's rule set, and its connectors by role, turned to the sandboxes."""
+def _installed(root: Path, settings: Mapping[str, Mapping[str, Any]], clock: VirtualClock) -> dict[str, Connector]:
+    """The demo client's connectors by role, turned to the sandboxes."""
     classes = installed_connectors()
-    actions = {f"{c.role}.{name}": action for c in classes.values() for name, action in c.actions.items()}
-    rule_set = load(root, CLIENT, actions)
-    client = load_client(root, CLIENT)
+    codes = load(root, CLIENT, installed_actions()).codes
     connectors: dict[str, Connector] = {}
-    for role, use in client.connectors.items():
+    for role, use in load_client(root, CLIENT).connectors.items():
         made = classes[use.use]
-        connectors[role] = made(made.Settings.model_validate(settings[use.use]), clock, rule_set.codes)
-    return rule_set, ZoneInfo(client.time_zone), connectors
+        connectors[role] = made(made.Settings.model_validate(settings[use.use]), clock, codes)
+    return connectors
+
+
+@asynccontextmanager
+async def _reloading(served: Served, *, watched: bool) -> AsyncIterator[None]:
+    """Where there is time to edit anything, changed files count at once, as they do in a service."""
+    if not watched:
+        yield
+        return
+    stop = asyncio.Event()
+    reloading = asyncio.create_task(served.reload.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await reloading
 
 
 class _Webhooks(uvicorn.Server):
@@ -152,9 +160,11 @@ class _Day:
     _post: list[tuple[datetime, int, Post]] = field(default_factory=list)
     _numbers: count[int] = field(default_factory=count)
     _draw: Random = field(default_factory=lambda: Random(11))
+    _active: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.teller = Teller(self.service)
+        self._active = self.service.rule_set.hash
 
     async def play(self, until: datetime) -> None:
         """Deeds happen at their own time; the service is stepped at every mark of the day at which anything is due."""
@@ -176,6 +186,9 @@ class _Day:
             self._collect()
             delivered = await self._deliver()
             due = await self.service.step()
+            if self.service.rule_set.hash != self._active:
+                self._active = self.service.rule_set.hash
+                self.emit(DemoLine(self.clock(), "person", "", f"the changed files count from now on: rule set {self._active}"))
             for line in self.teller.news():
                 self.emit(line)
             if not delivered:

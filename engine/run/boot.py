@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -34,10 +34,15 @@ class Served:
 
 
 def open_client(
-    root: Path, client: str, store_path: Path, clock: Clock, connector_overrides: Mapping[str, Connector] | None = None
+    root: Path,
+    client: str,
+    store_path: Path,
+    clock: Clock,
+    connector_overrides: Mapping[str, Connector] | None = None,
+    synchronous: Literal["FULL", "NORMAL"] = "FULL",
 ) -> Served:
     """The service of one client, ready to step or run, and what keeps its rule set with its files. `connector_overrides` takes
-    the place of what is configured, by role.
+    the place of what is configured, by role; `synchronous` is the store's.
 
     Raises `ProblemsFound` for its files, settings and secrets, `StoreInUse`, `NewerStore` and ValueError for its store, and
     `CannotStart` where nobody can tell what its files would change.
@@ -52,7 +57,7 @@ def open_client(
     given = dict(connector_overrides or {})
     if not store_path.exists():
         connected(or_raise(made))  # what is wrong with the settings is said before a store is made
-    store = SqliteStore.open(store_path)
+    store = SqliteStore.open(store_path, synchronous=synchronous)
     try:
         start = choose(store, clock, client, disk, made)
         service = Service(
