@@ -112,7 +112,8 @@ def sum_lines(races: Races) -> Iterator[Text]:
     if stopped:
         yield Text(f"{stopped} stopped at their bound: raise --most or --seconds to go on", style="yellow")
     count, broken = len(races.raced), len(races.broken)
-    said = f"{broken} of {count} scenarios broke a promise" if broken else f"{count} scenarios, every promise held"
+    fine = "1 scenario, every promise held" if count == 1 else f"{count} scenarios, every promise held"
+    said = f"{broken} of {count} scenario{'s' if count > 1 else ''} broke a promise" if broken else fine
     yield Text(f"{said} ({states:,} states, {seconds:.1f} s)", style="red" if broken else "green")
 
 

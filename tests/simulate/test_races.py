@@ -12,7 +12,9 @@ from engine import cli
 from engine.facts.outside import installed_actions
 from engine.simulate.races.racing import Raced, race, why_not
 from engine.simulate.races.search import Limits
+from engine.simulate.races.written import scenario_file
 from engine.simulate.suite import suites
+from engine.simulate.trying import Tried
 from tests.simulate.planted import FAULTS, ROOT, Fault, of_client, project
 
 QUICK = Limits(moves=1, most=6000, seconds=300)
@@ -30,6 +32,20 @@ def test_a_planted_fault_is_found_with_its_counterexample(root: Path, fault: Fau
     raced = race(fault.change(rule_set), scenario, QUICK)
     assert fault.promise in [b.promise for b in raced.breaches]
     assert [told.text for at in raced.timeline for told in at.told]
+    monkeypatch.undo()
+    assert written_and_tried(root, fault, raced).passes > 0
+
+
+def written_and_tried(root: Path, fault: Fault, raced: Raced) -> Tried:
+    """The counterexample as a scenario of the same client, run like any other."""
+    file = root / "rules" / "clients" / fault.client / "written.test.yaml"
+    try:
+        file.write_text(scenario_file(raced, of_client(root, fault.client, fault.title)[0].vocabulary))
+        (suite,) = suites(root, installed_actions(), fault.client, (file.relative_to(root).as_posix(),))
+        (tried,) = suite.run()
+    finally:
+        file.unlink(missing_ok=True)
+    return tried
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -40,7 +56,7 @@ def test_without_the_fault_the_same_scenario_holds(root: Path, fault: Fault) -> 
     assert raced.searched.complete == fault.moves
 
 
-def raced(root: Path, *options: str) -> tuple[int, str]:
+def said(*options: str) -> tuple[int, str]:
     result = CliRunner().invoke(cli.app, ["races", *options])
     return result.exit_code, result.output
 
@@ -48,7 +64,7 @@ def raced(root: Path, *options: str) -> tuple[int, str]:
 def test_a_broken_promise_is_told_as_a_timeline_and_written_as_a_scenario_that_fails(root: Path, tmp_path: Path) -> None:
     found = root / "rules" / "clients" / "hasty" / "found.test.yaml"
     try:
-        code, told = raced(root, str(root / "rules/clients/hasty"), "-k", "rejected pair", "--moves", "0", "--write", str(found))
+        code, told = said(str(root / "rules/clients/hasty"), "-k", "rejected pair", "--moves", "0", "--write", str(found))
         assert code == 1
         assert "nothing is sent under a veto" in told
         assert "verdict.yaml" in told
@@ -61,9 +77,9 @@ def test_a_broken_promise_is_told_as_a_timeline_and_written_as_a_scenario_that_f
 
 
 def test_the_reached_bound_is_said_plainly(root: Path) -> None:
-    _, told = raced(root, str(root / "rules/clients/acme"), "-k", "A parcel is scanned", "--most", "50")
+    _, told = said(str(root / "rules/clients/acme"), "-k", "A parcel is scanned", "--most", "50")
     assert "stopped at 50 states" in told
-    code, text = raced(root, str(root / "rules/clients/acme"), "-k", "A parcel is scanned", "--moves", "0", "--json")
+    code, text = said(str(root / "rules/clients/acme"), "-k", "A parcel is scanned", "--moves", "0", "--json")
     (one,) = json.loads(text)["scenarios"]
     assert code == 0
     assert one["held"]
@@ -72,7 +88,7 @@ def test_the_reached_bound_is_said_plainly(root: Path) -> None:
 
 
 def test_a_scenario_that_cannot_be_raced_says_why(root: Path) -> None:
-    code, told = raced(root, str(root / "rules/base/cancellation.test.yaml"), "-k", "Pieces taken off a sale we know no order of")
+    code, told = said(str(root / "rules/base/cancellation.test.yaml"), "-k", "Pieces taken off a sale we know no order of")
     assert code == 2
     assert "it has no order" in told
 

@@ -223,7 +223,8 @@ class Moves:
     def _look_up(self, state: State, effects: list[EffectState]) -> Taken:
         after, decision = protocol.open_round(self.engine, state, effects)
         names = ", ".join(e.key for e in effects)
-        seen = [_shown(s) for s in protocol.answers(state.outside, effects, state.now)[1]]
+        nodes = dict.fromkeys(node for e in effects for node in state.outside.shows(order_of(e)))
+        seen = [_shown(s) for node in nodes if (s := state.outside.snapshot(node, state.now)) is not None]
         return self._taken(state, after, (Told("sent", f"{names}: looked up", seen),), decision)
 
     def _begin(self, state: State) -> Taken:

@@ -21,6 +21,7 @@ from engine.simulate.scenario import Scenario
 HEAD = """# A counterexample of `instep races`: {promise}
 # {said}
 {notes}"""
+IN_SENDING = "# It says what the rules must come to. Where that holds, the fault is in how effects are sent, not in them.\n"
 
 
 def scenario_file(raced: Raced, vocabulary: Vocabulary) -> str:
@@ -53,7 +54,8 @@ def scenario_file(raced: Raced, vocabulary: Vocabulary) -> str:
         unwanted = {breach.action: {"units": list(breach.units)} if breach.units else {}}
         body["then"] = {_after(last, scenario): {"not": unwanted}}
     body |= {"never": {"raise": BROKEN}, "until": f"+{show_duration(max(last - scenario.start, timedelta(minutes=1)))}"}
-    notes = "".join(f"# {_after(at.at, scenario)}  {told.text}\n" for at in raced.timeline for told in at.told)
+    notes = IN_SENDING if breach.action else ""
+    notes += "".join(f"# {_after(at.at, scenario)}  {told.text}\n" for at in raced.timeline for told in at.told)
     text: str = yaml.dump(
         {"scenarios": {f"Race of: {scenario.title}": body}}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
     )
@@ -77,7 +79,7 @@ def _happening(
     if kind not in vocabulary:
         return {heading: _corrected(vocabulary, told)} if heading == "correct" else {heading: told}
     was = known.get(heading, {})
-    changed = {name: value for name, value in told.items() if was.get(name) != value and (value or name in was)}
+    changed = {name: value for name, value in told.items() if _slim(was.get(name)) != _slim(value)}
     known[heading] = {**was, **told}
     return {heading: _fields(vocabulary, kind, changed)} if changed else None
 
@@ -89,7 +91,16 @@ def _corrected(vocabulary: Vocabulary, told: Mapping[str, Fields]) -> dict[str, 
 def _fields(vocabulary: Vocabulary, kind: str, fields: Fields) -> dict[str, Any]:
     """Fields as a scenario writes them; the key of a record stands in its heading."""
     declared = vocabulary[kind]
-    return {name: _value(value) for name, value in fields.items() if declared.scope == "item" or name != declared.key}
+    return {name: _value(_slim(value)) for name, value in fields.items() if declared.scope == "item" or name != declared.key}
+
+
+def _slim(value: Any) -> Any:
+    """Without lists of nothing in items: one that is not mentioned is empty."""
+    if isinstance(value, tuple | list):
+        return tuple(_slim(each) for each in value) or None
+    if isinstance(value, Mapping):
+        return {name: slim for name, each in value.items() if (slim := _slim(each)) is not None}
+    return value
 
 
 def _value(value: Any) -> Any:
