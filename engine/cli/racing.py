@@ -66,7 +66,9 @@ def raced_lines(one: Raced, limits: Limits) -> Iterator[Text]:
         return
     yield Text.assemble(("BROKEN  ", "bold red"), (scenario.title, "bold"), (f"  {scenario.place}", "dim"))
     for breach in one.breaches:
-        yield Text.assemble("  promise   ", (breach.promise, "bold red"), (f"  {', '.join(breach.places)}", "dim"))
+        yield Text.assemble(
+            "  promise   ", (breach.promise, "bold red"), (f"  {', '.join(breach.places) or 'of the engine itself'}", "dim")
+        )
         yield Text.assemble("            ", (breach.said, "red"))
     shown = None
     for at in one.timeline:

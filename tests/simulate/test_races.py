@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from engine import cli
 from engine.facts.outside import installed_actions
+from engine.simulate.races.moves import Move
 from engine.simulate.races.racing import Raced, race, why_not
 from engine.simulate.races.search import Limits
 from engine.simulate.races.written import scenario_file
@@ -54,6 +55,25 @@ def test_without_the_fault_the_same_scenario_holds(root: Path, fault: Fault) -> 
     raced = race(rule_set, scenario, Limits(fault.moves, 6000, 300))
     assert raced.breaches == ()
     assert raced.searched.complete == fault.moves
+
+
+def test_orders_that_are_left_out_lead_nowhere_else(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every order tried the same moments are met, only by more ways."""
+    rule_set, scenario = of_client(root, "acme", "A return that is approved and then called off")
+    spared = race(rule_set, scenario, QUICK).searched
+    monkeypatch.setattr(Move, "independent_of", lambda *_: False)
+    whole = race(rule_set, scenario, QUICK).searched
+    assert spared.bound == whole.bound == ""
+    assert spared.states == whole.states
+    assert spared.spared > whole.spared
+    assert spared.transitions < whole.transitions
+
+
+def test_races_come_out_the_same_every_time(root: Path) -> None:
+    rule_set, scenario = of_client(root, "hasty", "A rejected pair")
+    first, second = (race(rule_set, scenario, QUICK) for _ in range(2))
+    assert (first.searched.path, first.searched.states) == (second.searched.path, second.searched.states)
+    assert first.timeline == second.timeline
 
 
 def said(*options: str) -> tuple[int, str]:
