@@ -25,7 +25,7 @@ KINDS_SHOWN = 12
 
 
 def played(root: Path | None, client: str, asked: AskedOfWorld) -> Outcome:
-    """Plays the world. Raises `NotFound` for what was asked wrongly, `ProblemsFound` for the world file and for rule sets."""
+    """Plays it. Raises `NotFound`, `NoSuchWorld`, `NoSuchRuleSet` for what was asked wrongly, `ProblemsFound` for files"""
     place = project_root(root)
     files = read_files(place)
     there = clients(files)

@@ -44,6 +44,7 @@ def _only_of_history(given: dict[str, object]) -> None:
 def _in_world(client: str, asked: AskedOfWorld, root: Path | None, html: Path | None, *, json: bool) -> None:
     from engine.cli.stored import NotFound  # noqa: PLC0415
     from engine.cli.worlds import played, print_outcome  # noqa: PLC0415
+    from engine.language.worlds.files import NoSuchWorld  # noqa: PLC0415
     from engine.run.past_rules import NoSuchRuleSet  # noqa: PLC0415
     from engine.simulate.worlds.told import broken, world_json  # noqa: PLC0415
 
@@ -53,7 +54,7 @@ def _in_world(client: str, asked: AskedOfWorld, root: Path | None, html: Path | 
             from engine.simulate.worlds.page import page  # noqa: PLC0415
 
             html.write_text(page(outcome), encoding="utf-8")
-    except (NotFound, NoSuchRuleSet) as fault:
+    except (NotFound, NoSuchRuleSet, NoSuchWorld) as fault:
         misused(f"instep simulate: {fault}")
     except OSError as fault:
         misused(f"instep simulate: {fault.filename}: {fault.strerror}")

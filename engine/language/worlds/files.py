@@ -8,7 +8,11 @@ from engine.language.files import WORLDS, Files
 from engine.language.sections import read_file, yaml_files
 from engine.language.source import read_source
 from engine.language.worlds.world import World, read_world
-from engine.problems import Place, Problems, ProblemsFound, did_you_mean
+from engine.problems import Problems, ProblemsFound, did_you_mean
+
+
+class NoSuchWorld(ValueError):  # noqa: N818 - named for what it tells
+    """Nothing is there under that name; the message says which worlds there are."""
 
 
 def check_worlds(files: Files, problems: Problems) -> None:
@@ -27,7 +31,7 @@ def worlds_in(files: Files) -> list[str]:
 
 
 def world_named(files: Files, named: str) -> World:
-    """The world of a path, or of a name in `rules/worlds`. Raises `ProblemsFound` with what is wrong, by its place."""
+    """The world of a path, or of a name in `rules/worlds`. Raises `NoSuchWorld`, and `ProblemsFound` for what is in the file."""
     problems = Problems()
     path, known = Path(named), f"{WORLDS}/{named.removesuffix('.yaml')}.yaml"
     if path.is_file():
@@ -36,10 +40,7 @@ def world_named(files: Files, named: str) -> World:
         node = read_file(files, known, problems)
     else:
         there = worlds_in(files)
-        known_ones = f" (there are {', '.join(there)})" if there else ""
-        said = f"there is no such file, nor a world of that name{did_you_mean(named, there)}{known_ones}"
-        problems.add(Place(named), "unreadable-file", said)
-        node = None
+        raise NoSuchWorld(f'there is no file or world "{named}"{did_you_mean(named, there)}; there are {", ".join(there)}')
     world = None if node is None else read_world(node, problems)
     if world is None:
         raise ProblemsFound(problems)
