@@ -144,7 +144,7 @@ def _freed(proposal: Proposal, memory: Memory, unit_actions: frozenset[str]) -> 
 
 
 def _paid_up(unit: Rec) -> bool:
-    """Whether nothing can be refunded for it any more, because another piece of its line was paid twice."""
+    """Whether nothing is left of its line for it, because others were paid for with more than they cost."""
     due = unit["due"]
     return isinstance(due, Money) and due.amount <= 0
 
