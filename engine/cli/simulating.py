@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.output import console, errors
+from engine.cli.output import console, errors, misused, print_json
 from engine.cli.stored import NotFound, visited
 from engine.facts.codec import timestamp
 from engine.language.files import project_root, read_files
@@ -21,8 +21,11 @@ from engine.run.past_rules import NoSuchRuleSet
 from engine.run.refs import files_at
 from engine.simulate.backtest import Plan, Result, Wanted, backtest
 from engine.simulate.difference import Difference
-from engine.simulate.history import Entry, read, recorded
+from engine.simulate.history import BadHistory, Entry, read, recorded
+from engine.simulate.oracle import OracleGone
+from engine.simulate.report import page
 from engine.simulate.seen import Totals
+from engine.simulate.told import BadBaseline, difference_json, read_baseline, result_json, unexpected, write_baseline
 from engine.store.base import Store
 
 CASES_SHOWN = 20
@@ -40,9 +43,42 @@ class Asked:
     workers: int
     since: str
     cases: tuple[str, ...]
+    rule: str
     sample: str
-    keep_cases: bool
+    record: Path | None
+    expect: Path | None
+    html: Path | None
     second_opinion: bool
+
+
+def simulate_history(root: Path | None, client: str, asked: Asked, *, json: bool) -> bool:
+    """Replays, writes what was asked for, and prints. True where nothing is otherwise than kept or than the second opinion."""
+    try:
+        baseline = read_baseline(asked.expect) if asked.expect is not None else None
+        result = simulated(root, client, asked)
+        if asked.record is not None:
+            write_baseline(asked.record, result, [result.cases[name] for name in sorted(result.cases)])
+        if asked.html is not None:
+            asked.html.write_text(page(client, result), encoding="utf-8")
+    except (NotFound, NoSuchRuleSet, BadHistory, BadBaseline, OracleGone) as fault:
+        misused(f"instep simulate: {fault}")
+    except OSError as fault:
+        misused(f"instep simulate: {fault.filename}: {fault.strerror}")
+    found = [] if baseline is None else unexpected(baseline, result.cases)
+    if json:
+        told = result_json(result)
+        print_json(told if baseline is None else {**told, "unexpected": [difference_json(d) for d in found]})
+    else:
+        print_result(result, asked.rule)
+        if baseline is not None:
+            _print_unexpected(found)
+    return not found and not result.disagreements
+
+
+def _print_unexpected(found: list[Difference]) -> None:
+    kept = Text("As kept: no case differs.", style="green")
+    console.print(Text(f"\n{len(found)} differences to what was kept", style="red") if found else kept)
+    print_differences(found)
 
 
 def simulated(root: Path | None, client: str, asked: Asked) -> Result:
@@ -58,7 +94,7 @@ def simulated(root: Path | None, client: str, asked: Asked) -> Result:
             against=None if against is None else dict(against),
             exact=against is None,
             wanted=wanted,
-            keep_cases=asked.keep_cases,
+            keep_cases=asked.record is not None or asked.expect is not None,
             second_opinion=asked.second_opinion,
         )
         with _progress() as (cutting, replaying):

@@ -102,57 +102,11 @@ def simulate(
         _only_of_history({**taken, "--second-opinion": second_opinion, "--sample": sample.removesuffix("100%")})
         _in_world(client, AskedOfWorld(world, days, seed, rules, against, workers, database), root, html, json=json)
         return
-    from engine.cli.simulating import Asked, print_differences, print_result, simulated  # noqa: PLC0415
-    from engine.cli.stored import NotFound  # noqa: PLC0415
-    from engine.run.past_rules import NoSuchRuleSet  # noqa: PLC0415
-    from engine.simulate.history import BadHistory  # noqa: PLC0415
-    from engine.simulate.oracle import OracleGone  # noqa: PLC0415
-    from engine.simulate.told import (  # noqa: PLC0415
-        BadBaseline,
-        difference_json,
-        read_baseline,
-        result_json,
-        unexpected,
-        write_baseline,
-    )
+    from engine.cli.simulating import Asked, simulate_history  # noqa: PLC0415
 
-    keep = record is not None or expect is not None
-    asked = Asked(
-        database,
-        history,
-        rules,
-        against,
-        workers,
-        since,
-        tuple(case or ()),
-        sample,
-        keep_cases=keep,
-        second_opinion=second_opinion,
-    )
-    try:
-        baseline = read_baseline(expect) if expect is not None else None
-        result = simulated(root, client, asked)
-    except (NotFound, NoSuchRuleSet, BadHistory, BadBaseline, OracleGone) as fault:
-        misused(f"instep simulate: {fault}")
-    except OSError as fault:
-        misused(f"instep simulate: {fault.filename}: {fault.strerror}")
-    if record is not None:
-        write_baseline(record, result, [result.cases[name] for name in sorted(result.cases)])
-    if html is not None:
-        from engine.simulate.report import page  # noqa: PLC0415
-
-        html.write_text(page(client, result), encoding="utf-8")
-    found = [] if baseline is None else unexpected(baseline, result.cases)
-    if json:
-        told = result_json(result)
-        print_json(told if baseline is None else {**told, "unexpected": [difference_json(d) for d in found]})
-    else:
-        print_result(result, rule)
-        if baseline is not None:
-            kept = Text("As kept: no case differs.", style="green")
-            console.print(Text(f"\n{len(found)} differences to what was kept", style="red") if found else kept)
-            print_differences(found)
-    if found or result.disagreements:
+    cases = tuple(case or ())
+    asked = Asked(database, history, rules, against, workers, since, cases, rule, sample, record, expect, html, second_opinion)
+    if not simulate_history(root, client, asked, json=json):
         raise typer.Exit(FOUND)
 
 
