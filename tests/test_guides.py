@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine.cli.output import installed_actions
+from engine.facts.outside import installed_actions
 from engine.language.pack import check
 from tests.guides import blocks, files, project
 

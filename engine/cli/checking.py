@@ -12,7 +12,8 @@ from typing import Any
 
 from rich.text import Text
 
-from engine.cli.output import console, installed_actions, misused, print_json, print_problems, problem_json
+from engine.cli.output import console, misused, print_json, print_problems, problem_json
+from engine.facts.outside import installed_actions
 from engine.language.pack import check as check_files
 from engine.language.pack import project_root
 from engine.problems import Code, Problem, Problems, did_you_mean

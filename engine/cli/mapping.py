@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.cli.output import installed_actions, misused
+from engine.cli.output import misused
 from engine.facts.codec import encode_fields
 from engine.facts.merge import fields_of, merge
-from engine.facts.outside import Event
+from engine.facts.outside import Event, installed_actions
 from engine.language.mapping import observe
 from engine.language.pack import load, project_root
 from engine.problems import did_you_mean

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.text import Text
 
 from engine.facts.codec import dumps
-from engine.facts.outside import installed_actions as installed_actions  # noqa: PLC0414 - verbs take it from here
 from engine.problems import Problem, Problems
 
 FINE, FOUND, MISUSED = 0, 1, 2

@@ -10,9 +10,8 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from engine.cli.output import installed_actions
 from engine.cli.schemas import first_line, write_schemas
-from engine.facts.outside import ROLES, Connector, installed_connectors
+from engine.facts.outside import ROLES, Connector, installed_actions, installed_connectors
 from engine.language.files import CLIENTS, own_files, read_files
 from engine.language.json_schema import kind_of
 from engine.language.known import Known, known_in

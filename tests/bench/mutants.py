@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
-from engine.cli.output import installed_actions
+from engine.facts.outside import installed_actions
 from engine.language import assemble as assembling
 from engine.language.coherence import check_whole
 from engine.language.node import Entry, Node

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine.cli.output import installed_actions
+from engine.facts.outside import installed_actions
 from engine.language.files import Files, read_files
 from engine.language.pack import load
 from engine.language.scenario_names import rules_with_scenarios

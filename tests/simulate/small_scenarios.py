@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
-from engine.cli.output import installed_actions
+from engine.facts.outside import installed_actions
 from engine.problems import ProblemsFound
 from engine.simulate.suite import Suite, suites
 from engine.simulate.trying import Tried

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from engine.cli.output import installed_actions
+from engine.facts.outside import installed_actions
 from engine.simulate.suite import suites
 
 ROOT = Path(__file__).parents[2]
