@@ -96,7 +96,7 @@ def _concerns(rule_set: RuleSet, view: View, one: ExceptionState, actions: Seque
 def _touches(view: View, one: ExceptionState, mine: frozenset[str], units: frozenset[str]) -> bool:
     if not one.item:
         return not one.facts or one.rule == "unlisted_value" or _names_any(one.facts, mine, view)
-    if one.item in mine:
+    if one.item in mine or not {f"unit:{unit}" for unit in units}.isdisjoint(one.about.split(",")):
         return True
     kind, _, key = one.item.partition(":")
     theirs = view.index.get(kind, {}).get(key)

@@ -18,6 +18,7 @@ from engine.facts.values import NONE, Items, Rec, is_gap, listed
 
 What = Literal["refund", "cancel"]
 VOID = frozenset({"cancelled", "refused"})
+SOMETHING_ELSE = 2  # the customer is to get an exchange or store credit for a piece, not money
 
 
 @dataclass(slots=True)
@@ -246,13 +247,15 @@ def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
             return 2
         if at is not None and piece.asked != LAST and piece.asked > when:
             return 3
-        return 1 if piece.sent_at is None else 1.5
+        if piece.sent_at is not None:
+            return 1.5
+        return 1 if piece.otherwise < SOMETHING_ELSE else 1.7
 
     return sorted((p for p in pieces if not p.settled or crossed(p)), key=lambda p: (rank(p), p.otherwise, p.number))
 
 
 def _otherwise(resolution: Any) -> int:
-    return 1 if is_gap(resolution) else 0 if resolution == "refund" else 2
+    return 1 if is_gap(resolution) else 0 if resolution == "refund" else SOMETHING_ELSE
 
 
 def _refunded_first(pieces: Sequence[Piece]) -> list[Piece]:

@@ -331,3 +331,10 @@ def test_one_made_after_ours_is_for_another_piece() -> None:
     paid = effect("A-1#1", receipt={"refund_id": "r1"}, claims={"rma_unit:1/a": "A-1#1"})
     world = two(refund("r1", "50", hours=9), refund("r2", "50", hours=9.5))
     assert refunded(facts(world, rma("1", piece("a")), effects=[paid])) == {"A-1#1": 1, "A-1#2": 1}
+
+
+def test_one_made_while_ours_was_on_its_way_is_not_for_a_piece_that_gets_an_exchange() -> None:
+    paid = effect("A-1#2", receipt={"refund_id": "r1"}, claims={"rma_unit:1/b": "A-1#2"})
+    world = two(refund("r1", "50", hours=9), refund("r2", "50", hours=8.5))
+    returned = rma("1", piece("a", resolution="exchange"), piece("b", resolution="refund"))
+    assert refunded(facts(world, returned, effects=[paid])) == {"A-1#1": 0, "A-1#2": 2}

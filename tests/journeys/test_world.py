@@ -51,11 +51,11 @@ def judged(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Every promise, for every case; one that is broken names the seed that shows it.
 
     Nobody can close the gap between a look-up and what is sent after it: where an agent acted just then (`raced`), a person is
-    told.
+    told. And a person who says what a refund was for (`dealt_with`) may be wrong.
     """
     found = list(outcomes)
     assert [o for o in found if o.too_much] == []
-    assert [o for o in found if o.unfounded and not (o.raced and o.exceptions)] == []
+    assert [o for o in found if o.unfounded and not ((o.raced or o.dealt_with) and o.exceptions)] == []
     assert [o for o in found if o.unpaid] == []
     assert [o for o in found if o.broken and not o.raced] == []
     assert [o for o in found if o.left_alone] == []
