@@ -297,9 +297,8 @@ def test_a_return_nobody_sends_is_asked_about_before_the_world_ends() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", [11, 12])
 @pytest.mark.parametrize("on", ["first_scan", "receipt", "inspection"])
-def test_a_hostile_month_keeps_every_promise(on: str, seed: int) -> None:
-    after = outcome(world("hostile"), on=on, days=30, seed=seed, workers=os.cpu_count() or 1).after
+def test_a_hostile_month_keeps_every_promise(on: str) -> None:
+    after = outcome(world("hostile"), on=on, days=30, seed=11, workers=os.cpu_count() or 1).after
     assert after.owed > 500
     assert (after.twice, after.too_much, after.unpaid, after.left_alone, after.promises) == ([], [], [], [], {})
