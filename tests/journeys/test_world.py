@@ -24,6 +24,7 @@ class Outcome:
     unfounded: tuple[str, ...]
     unpaid: tuple[str, ...]
     raced: bool
+    twins: bool  # one article on several lines
     broken: tuple[str, ...]
     left_alone: tuple[str, ...]
     exceptions: tuple[str, ...]
@@ -32,13 +33,15 @@ class Outcome:
 
 
 def outcome(seed: int, temper: Temper) -> Outcome:
-    story = World(base_with(refund_on=POLICIES[seed % 3]), seed, temper).run()
+    played = World(base_with(refund_on=POLICIES[seed % 3]), seed, temper)
+    story = played.run()
     return Outcome(
         seed,
         tuple(story.too_much),
         tuple(story.unfounded),
         tuple(story.unpaid),
         story.raced,
+        len({line.sku for line in played.lines}) < len(played.lines),
         tuple(story.broken),
         tuple(story.left_alone),
         tuple(sorted(key.partition("|")[0] for key in story.opened)),
@@ -51,11 +54,13 @@ def judged(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Every promise, for every case; one that is broken names the seed that shows it.
 
     Nobody can close the gap between a look-up and what is sent after it: where an agent acted just then (`raced`), a person is
-    told. And a person who says what a refund was for (`dealt_with`) may be wrong.
+    told, unless it was on another line of the same article (`twins`), which nothing ties to the pieces that came back. And a
+    person who says what a refund was for (`dealt_with`) may be wrong.
     """
     found = list(outcomes)
     assert [o for o in found if o.too_much] == []
-    assert [o for o in found if o.unfounded and not ((o.raced or o.dealt_with) and o.exceptions)] == []
+    excused = [o for o in found if (o.raced and (o.exceptions or o.twins)) or (o.dealt_with and o.exceptions)]
+    assert [o for o in found if o.unfounded and o not in excused] == []
     assert [o for o in found if o.unpaid] == []
     assert [o for o in found if o.broken and not o.raced] == []
     assert [o for o in found if o.left_alone] == []

@@ -136,6 +136,6 @@ def test_the_base_pack_keeps_its_promises_whatever_goes_wrong() -> None:
 def test_two_things_may_go_wrong_at_once(title: str) -> None:
     (suite,) = suites(ROOT, installed_actions(), "base")
     scenario = next(s for s in suite.scenarios if s.title == title)
-    found = race(suite.rules_for(scenario), scenario, Limits(2, 8_000, 600))
+    found = race(suite.rules_for(scenario), scenario, Limits(2, 30_000, 600))
     assert found.breaches == ()
     assert found.searched.complete >= 1
