@@ -226,10 +226,10 @@ def _foreign(rec: Rec, account: Account) -> bool:
 
 def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
     """Pieces in the order a refund of that time goes to them. First those somebody settled without our seeing the refund, then
-    those in an RMA, for money before those for something else. Then those we refunded while it came about: our look-up could not
-    show it, so it is for what came back until somebody says otherwise. Then the others, then those whose RMA was requested only
-    later. Last come those we sent something for when the refund was there already: it was looked up before sending, and found to
-    be for another piece.
+    those in an RMA, unless the customer gets something else for them. Then those we refunded while it came about: our look-up
+    could not show it, so it is for what came back until somebody says otherwise. Then those in an RMA for something else, then
+    the others, then those whose RMA was requested only later. Last come those we sent something for when the refund was there
+    already: it was looked up before sending, and found to be for another piece.
     """
     when = time_of(at)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.facts.outside import Action, Connector, installed_connectors
+from engine.facts.outside import Action, Connector, installed_actions, installed_connectors
 from engine.language.client import ClientConfig
 from engine.language.files import CLIENTS, Files, complete, folders_in, own_files, shipped_root
 from engine.language.pack import files_of, load, load_client
@@ -77,7 +77,7 @@ def _beside_others() -> Iterator[None]:
 
 def actions_of(by_role: Mapping[str, type[Connector]]) -> dict[str, Action]:
     """What rules can ask for: of the connectors of this client, and for roles it has none for, of any that is installed."""
-    every = {f"{c.role}.{name}": action for c in installed_connectors().values() for name, action in c.actions.items()}
+    every = installed_actions()
     taken = {f"{role}." for role in by_role}
     others = {name: action for name, action in every.items() if not name.startswith(tuple(taken))}
     return others | {f"{role}.{name}": action for role, c in by_role.items() for name, action in c.actions.items()}

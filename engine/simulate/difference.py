@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -47,7 +47,7 @@ def differences(case: str, before: CaseSeen | None, after: CaseSeen | None) -> l
 def _marked(one: Difference, first: datetime | None) -> Difference:
     if first is None or one.at <= first:
         return one
-    return Difference(one.case, one.what, one.key, one.rule, one.at, one.was, one.now, one.amount, reaction=True)
+    return replace(one, reaction=True)
 
 
 def _effects(case: str, was: CaseSeen, now: CaseSeen) -> Iterator[Difference]:

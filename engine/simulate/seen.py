@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -122,7 +122,7 @@ class Recorder:
         why = {e.key: said for e, said in seen.decision.closed}
         for key in [k for k in log.open if k not in seen.memory.exceptions]:
             one = log.open.pop(key)
-            log.closed.append(_closed(one, seen.decision.now, why.get(key, "decided by a person")))
+            log.closed.append(replace(one, closed_at=seen.decision.now, why=why.get(key, "decided by a person")))
         for key, state in seen.memory.exceptions.items():
             if key not in log.open:
                 log.open[key] = ExceptionSeen(
@@ -133,19 +133,11 @@ class Recorder:
         now = seen.decision.now
         current = {(b.action, b.rule, b.item, b.why, b.by): b.because for b in seen.decision.blocked}
         for key in [k for k in log.blocked if k not in current]:
-            log.freed.append(_until(log.blocked.pop(key), now))
+            log.freed.append(replace(log.blocked.pop(key), until=now))
         for key, because in current.items():
             if key not in log.blocked:
                 action, rule, item, why, by = key
                 log.blocked[key] = Withheld(action, rule, item, why, by, because, now, None)
-
-
-def _closed(one: ExceptionSeen, at: datetime, why: str) -> ExceptionSeen:
-    return ExceptionSeen(one.key, one.rule, one.item, one.owner, one.severity, one.title, one.opened_at, at, why, one.mode)
-
-
-def _until(one: Withheld, at: datetime) -> Withheld:
-    return Withheld(one.action, one.rule, one.item, one.why, one.by, one.because, one.since, at)
 
 
 def _case(log: _Log) -> CaseSeen:
