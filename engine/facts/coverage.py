@@ -6,25 +6,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from engine.facts.account import ZERO, Account, amount_in, moved, with_proportional
 from engine.facts.assemble import OrderLine
 from engine.facts.effects import EffectState
 from engine.facts.evidence import CANCEL, REFUND, SKEW, Bound, bind
 from engine.facts.fitting import fitting, paying_again, reaching
-from engine.facts.units import LAST, pieces_of, time_of
+from engine.facts.units import LAST, SOMETHING_ELSE, otherwise, pieces_of, time_of
 from engine.facts.values import NONE, Items, Rec, is_gap, listed
 
 What = Literal["refund", "cancel"]
 VOID = frozenset({"cancelled", "refused"})
-SOMETHING_ELSE = 2  # the customer is to get an exchange or store credit for a piece, not money
 
 
 @dataclass(slots=True)
 class Piece:
-    """What is known of one unit so far. `asked` is when the first RMA it is in was requested, `otherwise` whether the customer
-    is to get something else for it than money (0 no, 1 not known, 2 yes).
+    """What is known of one unit so far. `asked` is when the first RMA it is in was requested, `otherwise` as in
+    `engine.facts.units`.
     """
 
     rec: Rec
@@ -64,7 +63,6 @@ class Line:
     rec: OrderLine
     pieces: list[Piece]
     bound: Bound
-    unexplained: list[Rec] = field(default_factory=list)
     by_others: list[Rec] = field(default_factory=list)
 
 
@@ -85,7 +83,8 @@ def cover(
     """Settle the units of all lines: fills `refunded`, `cancelled`, `coverage` and their like on units, refunds and lines.
 
     `groups` are sets of line keys between which the returns platform does not tell: a refund by others on one of them is
-    explained only by an answer. `answers` are those about refunds by others, by the refund's item.
+    explained only by an answer, as long as a piece of them is open, and where it crossed a refund of ours on another. `answers`
+    are those about refunds by others, by the refund's item.
     """
     by_line = _effects_by_line(lines, effects)
     vague: dict[str, frozenset[str]] = {}
@@ -100,10 +99,15 @@ def cover(
         for entry in sorted(_entries(line), key=lambda e: e.turn):
             _settle(line, entry, answers)
     unsettled = {line.rec.key for line in told if not all(p.settled or p.claimed for p in line.pieces)}
+    pieces = {line.rec.key: line.pieces for line in told}
     for line in told:
         key = line.rec.key
         group = vague.get(key, frozenset())
-        for refund in line.by_others if group & unsettled else line.unexplained:
+        ours = [piece for other in sorted(group - {key}) for piece in pieces.get(other, ())]
+        for refund in line.by_others:
+            clear = refund["explained"] and not group & unsettled
+            if clear and not any(_crossed(piece, time_of(refund["created_at"])) for piece in ours):
+                continue
             if answers.get(refund.item) not in ("apart", "covers"):
                 refund["explained"] = False
                 unexplained[refund.item] = refund
@@ -138,7 +142,7 @@ def _line(rec: OrderLine, effects: Sequence[EffectState]) -> Line:
             unit,
             unit["number"],
             min((time_of(r["rma"]["requested_at"]) for r in unit["rma_units"]), default=None),
-            otherwise=min((_otherwise(r["resolution"]) for r in unit["rma_units"]), default=0),
+            otherwise=otherwise(unit),
             claimed=elsewhere.get(unit.key),
             sent_at=sent.get(unit.key),
         )
@@ -191,8 +195,6 @@ def _describe(line: Line, entry: Entry, chosen: Sequence[Piece], *, explained: b
     refund.update(ours=ours, explained=explained, units=Items(p.rec for p in chosen) if chosen else NONE)
     if entry.effect is None:
         line.by_others.append(refund)
-        if not explained:
-            line.unexplained.append(refund)
 
 
 def _by_others(line: Line, entry: Entry, answers: Mapping[str, str]) -> tuple[list[Piece], bool]:
@@ -233,11 +235,6 @@ def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
     """
     when = time_of(at)
 
-    def crossed(piece: Piece) -> bool:
-        if piece.refunds != 1 or piece.sent_at is None or piece.refunded_at is None:
-            return False
-        return piece.asked is not None and piece.asked <= when and piece.sent_at - SKEW <= when <= piece.refunded_at
-
     def rank(piece: Piece) -> float:
         if piece.claimed is not None:
             return 0
@@ -251,11 +248,17 @@ def _in_turn(pieces: Sequence[Piece], at: datetime | None) -> list[Piece]:
             return 1.5
         return 1 if piece.otherwise < SOMETHING_ELSE else 1.7
 
-    return sorted((p for p in pieces if not p.settled or crossed(p)), key=lambda p: (rank(p), p.otherwise, p.number))
+    return sorted(
+        (p for p in pieces if not p.settled or (p.refunds == 1 and _crossed(p, when))),
+        key=lambda p: (rank(p), p.otherwise, p.number),
+    )
 
 
-def _otherwise(resolution: Any) -> int:
-    return 1 if is_gap(resolution) else 0 if resolution == "refund" else SOMETHING_ELSE
+def _crossed(piece: Piece, when: datetime) -> bool:
+    """Whether what happened then came about while we refunded the piece: the look-up before could not show it."""
+    if piece.sent_at is None or piece.refunded_at is None or piece.asked is None:
+        return False
+    return piece.asked <= when and piece.sent_at - SKEW <= when <= piece.refunded_at
 
 
 def _refunded_first(pieces: Sequence[Piece]) -> list[Piece]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.facts.effects import EffectState
 from engine.facts.relations import Related
-from engine.facts.units import Ties, pieces_of, time_of
+from engine.facts.units import Ties, otherwise, pieces_of, something_else, time_of
 from engine.facts.values import Items, Money, Rec, is_gap, listed
 
 
@@ -111,11 +111,11 @@ def rma_claimants(rmas: Iterable[Rec], ties: Ties, sent: Sent) -> list[Claimant]
 
 def _adopting(claimants: list[Claimant], sent: Sent) -> list[Claimant]:
     """An RMA that was requested before a refund in the store was passed on, and is seen only afterwards, means the piece that was
-    refunded: it would have, had it been seen in time.
+    refunded: it would have, had it been seen in time. Pieces returned for money come before exchanges.
     """
     free = dict(sent.unowned)
     found: list[Claimant] = []
-    for claimant in sorted(claimants, key=lambda c: c.asked):
+    for claimant in sorted(claimants, key=lambda c: (something_else(c.rec), c.asked)):
         names: Sequence[str] = claimant.names
         if not names:
             fits = (u.key for line in claimant.lines for u in line["units"])
@@ -170,7 +170,7 @@ def _paid_pieces(line: Rec, answers: Mapping[str, str]) -> int:
 
 def tie_store_refunds(records: Related, ties: Ties, sent: Sent) -> None:
     """Give every refund in the store its units: those its RMA transaction names, else already refunded ones first, then those in
-    an RMA, then others.
+    an RMA, those returned for money before exchanges, then others.
     """
     named = _named_by_transactions(records)
     claimants: list[Claimant] = []
@@ -179,8 +179,9 @@ def tie_store_refunds(records: Related, ties: Ties, sent: Sent) -> None:
             names = (*sent.claims.get(refund.item, ()), *named.get(str(refund["id"]), ()))
             claimants += _store_pieces(sale, refund, ties, sent, names)
 
-    def turn(unit: Rec) -> tuple[bool, bool, bool, Any, int]:
-        return not unit["refunded"], not unit["rma_units"], unit["cancelled"], _place(unit["line"]), unit["number"]
+    def turn(unit: Rec) -> tuple[bool, bool, int, bool, Any, int]:
+        wanted = not unit["refunded"], not unit["rma_units"], otherwise(unit)
+        return *wanted, unit["cancelled"], _place(unit["line"]), unit["number"]
 
     units_of: dict[str, tuple[Rec, dict[str, Rec]]] = {}
     refunds_of: dict[str, tuple[Rec, dict[str, Rec]]] = {}

@@ -11,6 +11,7 @@ from engine.facts.assemble import Builder
 from engine.facts.values import NONE, Rec, is_gap, listed
 
 MOST_PIECES = 10_000  # of one line; also how many items an expression may visit
+SOMETHING_ELSE = 2  # the customer is to get an exchange or store credit for a piece, not money
 LAST = datetime.max.replace(tzinfo=UTC)  # sorts what has no time behind what has one
 
 
@@ -22,6 +23,17 @@ def time_of(value: Any) -> datetime:
 def pieces_of(quantity: Any) -> int:
     """How many pieces a quantity is; none where it is not known or past all sense."""
     return int(quantity) if not is_gap(quantity) and 0 < quantity <= MOST_PIECES else 0
+
+
+def otherwise(unit: Rec) -> int:
+    """Whether the customer is to get something else for a returned piece than money: 0 no, 1 not known, 2 yes."""
+    return min((something_else(returned) for returned in unit["rma_units"]), default=0)
+
+
+def something_else(rma_unit: Rec) -> int:
+    """The same of one piece of a return."""
+    resolution = rma_unit["resolution"]
+    return 1 if is_gap(resolution) else 0 if resolution == "refund" else SOMETHING_ELSE
 
 
 def make_units(builder: Builder, line: Rec) -> list[Rec]:

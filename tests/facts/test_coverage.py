@@ -226,6 +226,13 @@ def test_one_sku_on_two_lines_stays_clear_while_only_we_refund() -> None:
     assert {u["coverage"] for u in units(found).values()} == {"clear"}
 
 
+def test_an_agent_refunding_the_other_line_of_the_same_sku_while_ours_was_on_its_way_is_asked_about() -> None:
+    ours = effect("A-1#1", receipt={"refund_id": "r1"}, claims={"rma_unit:1/a": "A-1#1"})
+    for hours, asked in ((8.5, ["r2"]), (9.5, [])):  # whoever refunds after ours could see it
+        lines = line(refunds=(refund("r1", "50", hours=9),)), line("A-2", refunds=(refund("r2", "50", hours=hours),))
+        assert unexplained(facts(order(*lines), rma("1", piece("a")), effects=[ours])) == asked
+
+
 def test_a_cancellation_covers_pieces_by_its_amount_or_else_its_quantity() -> None:
     for gone in ({"id": "c", "amount": eur(50)}, {"id": "c", "amount": eur(48), "quantity": 1}):
         found = facts(two(cancelations=(gone | {"created_at": at(0)},)), rma("1", piece("a"), hours=1))

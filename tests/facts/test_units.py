@@ -144,6 +144,21 @@ def test_a_store_refund_takes_refunded_units_first_then_those_of_rmas_then_other
     assert [[u.key for u in r["units"]] for r in found.records["sale"][0]["refunds"]] == [["A-1#2"], ["A-1#1"], ["A-1#3"]]
 
 
+def test_a_store_refund_is_for_a_piece_returned_for_money_before_one_that_is_exchanged() -> None:
+    returned = rma("1", piece("a", resolution="exchange"), piece("b", resolution="refund"))
+    found = facts(order(line(quantity=2)), returned, sale(store_refund("r", {"id": "l", "sku": "SHOE", "quantity": 1})))
+    assert [u.key for u in found.records["sale"][0]["refunds"][0]["units"]] == [unit_of(found, "1/b")]
+
+
+def test_what_was_refunded_before_the_return_was_seen_is_its_piece_returned_for_money() -> None:
+    paid = effect("A-1#1", claims={"store_refund:S/r": "A-1#1"})
+    returned = rma("1", piece("a", resolution="exchange"), piece("b", resolution="refund"), hours=1)
+    found = facts(
+        order(line(quantity=2)), returned, sale(store_refund("r", {"id": "l", "sku": "SHOE", "quantity": 1})), effects=[paid]
+    )
+    assert (unit_of(found, "1/b"), unit_of(found, "1/a")) == ("A-1#1", "A-1#2")
+
+
 def test_a_store_refund_made_by_the_returns_platform_is_for_the_units_its_transaction_names() -> None:
     transaction = {"id": "t", "reference": "r", "status": "success", "units": ("b",)}
     found = facts(

@@ -24,8 +24,6 @@ class Outcome:
     unfounded: tuple[str, ...]
     unpaid: tuple[str, ...]
     raced: bool
-    twins: bool  # one article on several lines
-    mixed: bool  # the store refunded an article of which a customer gets one exchanged and one refunded
     broken: tuple[str, ...]
     left_alone: tuple[str, ...]
     exceptions: tuple[str, ...]
@@ -42,8 +40,6 @@ def outcome(seed: int, temper: Temper) -> Outcome:
         tuple(story.unfounded),
         tuple(story.unpaid),
         story.raced,
-        len({line.sku for line in played.lines}) < len(played.lines),
-        mixed(played),
         tuple(story.broken),
         tuple(story.left_alone),
         tuple(sorted(key.partition("|")[0] for key in story.opened)),
@@ -52,24 +48,16 @@ def outcome(seed: int, temper: Temper) -> Outcome:
     )
 
 
-def mixed(played: World) -> bool:
-    wanted = {(unit["sku"], str(unit["resolution"])) for rma in played.rmas.values() for unit in rma["units"]}
-    sold = {line["sku"] for refund in played.sale["refunds"] for line in refund["lines"]}
-    return any((sku, "exchange") in wanted and (sku, "refund") in wanted for sku in sold)
-
-
 def judged(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Every promise, for every case; one that is broken names the seed that shows it.
 
     Nobody can close the gap between a look-up and what is sent after it: where an agent acted just then (`raced`), a person is
-    told, unless it was on another line of the same article (`twins`), which nothing ties to the pieces that came back. And a
-    person who says what a refund was for (`dealt_with`) may be wrong. A refund in the store names only an article: where one
-    piece of it is exchanged and another refunded (`mixed`), it takes the pieces of the return in their order.
+    told. And a person who says what a refund was for (`dealt_with`) may be wrong.
     """
     found = list(outcomes)
     assert [o for o in found if o.too_much] == []
-    excused = [o for o in found if (o.raced and (o.exceptions or o.twins)) or (o.dealt_with and o.exceptions)]
-    assert [o for o in found if o.unfounded and o not in excused and not o.mixed] == []
+    excused = [o for o in found if (o.raced or o.dealt_with) and o.exceptions]
+    assert [o for o in found if o.unfounded and o not in excused] == []
     assert [o for o in found if o.unpaid] == []
     assert [o for o in found if o.broken and not o.raced] == []
     assert [o for o in found if o.left_alone] == []
