@@ -14,6 +14,17 @@ settings.register_profile("steady", derandomize=True)
 settings.register_profile("search", derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="the long runs (-m long) at their full size, not at that of CI")
+
+
+@pytest.fixture(scope="session")
+def full(pytestconfig: pytest.Config) -> bool:
+    """Whether the long runs are to be as long as they can be."""
+    return bool(pytestconfig.getoption("--full"))
+
+
 Played = tuple[Summary, list[DemoLine], Path]
 
 

@@ -97,7 +97,9 @@ def week(path: Path, seed: int, orders: int) -> None:
     world.store.close()
     for order_id, order in shop.books.orders.items():
         paid = sum(Decimal(r["amount"]) for r in shop.books.refunds if r["order"] == order_id)
-        assert paid == Decimal(order["price"]) or (paid == 0 and f"order:{order_id}" in given_up), f"{order_id}: {paid}"
+        assert paid == Decimal(order["price"]) or (paid == 0 and f"order:{order_id}" in given_up), (
+            f"seed {seed}, {order_id}: {paid}"
+        )
 
 
 def an_order_of(event: Event) -> tuple[str, dict[str, object]]:
@@ -123,6 +125,6 @@ def test_every_piece_is_refunded_exactly_once(tmp_path: Path, seed: int) -> None
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(100, 200))
-def test_a_hundred_bad_weeks(tmp_path: Path, seed: int) -> None:
-    week(tmp_path / "a.db", seed, orders=25)
+def test_many_bad_weeks(tmp_path: Path, full: bool) -> None:
+    for seed in range(100, 200 if full else 120):
+        week(tmp_path / f"{seed}.db", seed, orders=25)

@@ -99,5 +99,6 @@ def test_twenty_edits_while_four_hundred_events_flow(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_five_hundred_edits_while_ten_thousand_events_flow(tmp_path: Path) -> None:
-    asyncio.run(under_load(project(tmp_path), 500, 10_000))
+def test_hundreds_of_edits_while_thousands_of_events_flow(tmp_path: Path, full: bool) -> None:
+    edits, events = (500, 10_000) if full else (150, 3_000)
+    asyncio.run(under_load(project(tmp_path), edits, events))

@@ -118,11 +118,12 @@ def test_both_engines_find_the_same_rules_to_hold() -> None:
 
 
 @pytest.mark.long
-def test_both_engines_find_the_same_rules_to_hold_over_many_rule_sets() -> None:
+def test_both_engines_find_the_same_rules_to_hold_over_many_rule_sets(full: bool) -> None:
     """Prints how much was compared."""
-    asked = sum(compared(seed) for seed in range(1000, 1150))
-    print(f"\nsecond opinion: {asked} outcomes of {150 * 60} random rules agree")
-    assert asked > 100_000
+    sets = 150 if full else 50
+    asked = sum(compared(seed) for seed in range(1000, 1000 + sets))
+    print(f"\nsecond opinion: {asked} outcomes of {sets * 60} random rules agree")
+    assert asked > sets * 700
 
 
 def test_a_wrong_match_is_found() -> None:
