@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import stamina
 
+from engine.facts.budget import Free, Spending, allowance
 from engine.facts.outside import TryLater, Unsure
 
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -27,6 +28,8 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 LONGEST_BODY = 64 * 1024 * 1024
 LONGEST_WISH = timedelta(days=1)  # a Retry-After past this is taken as this
+UNKNOWN_CALLER = 401  # who does not know us counts nothing on our account
+FREE = Free()
 
 
 def loads(body: bytes) -> Any:
@@ -98,6 +101,7 @@ class Answer:
     body: bytes
     headers: Mapping[str, str]
     changed: bool  # whether the request may have changed something
+    spending: Spending = field(default_factory=lambda: FREE, repr=False, compare=False)  # to correct it by what is told
 
     def json(self) -> Any:
         """The body as JSON. What is not JSON is `TryLater` for a read, `Unsure` for a change."""
@@ -127,6 +131,14 @@ AT_ONCE = Retries(first_wait=0.0, longest_wait=0.0)
 
 class _Again(TryLater):
     """A fault of a read that may pass by itself within seconds."""
+
+
+class _NotConnected(_Again):
+    """Nothing was sent."""
+
+
+class _Throttled(TryLater):
+    """The other side has too much to do, with us or others."""
 
 
 class Http:
@@ -164,8 +176,13 @@ class Http:
     def __repr__(self) -> str:
         return f"Http({self._base!r}, headers: {', '.join(self._headers)})"
 
-    async def get(self, path: str, params: Params = (), *, headers: Mapping[str, str] | None = None) -> Answer:
-        """A read, tried again a few times where that may help. Raises `TryLater` or `HttpError`."""
+    async def get(
+        self, path: str, params: Params = (), *, headers: Mapping[str, str] | None = None, operation: str = "", units: int = 1
+    ) -> Answer:
+        """A read, tried again a few times where that may help. Raises `TryLater` or `HttpError`.
+
+        Each try takes `units` of `operation` out of the budget.
+        """
         waits = self._retries
         context = stamina.retry_context(
             on=_Again,
@@ -177,7 +194,7 @@ class Http:
         )
         async for attempt in context:
             with attempt:
-                return await self._once("GET", path, params, None, headers, changes=False)
+                return await self._counted("GET", path, params, None, headers, changes=False, operation=operation, units=units)
         raise AssertionError("stamina either returns or raises")
 
     async def send(
@@ -189,17 +206,50 @@ class Http:
         *,
         headers: Mapping[str, str] | None = None,
         changes: bool = True,
+        operation: str = "",
+        units: int = 1,
     ) -> Answer:
         """One request with a JSON body (none where it is None), never repeated here. Raises `TryLater` only where nothing can
         have been done, `Unsure` where it may have been, `HttpError` where it was refused. `changes=False` is for reads made
         with POST, and for what does no harm when done twice.
         """
-        return await self._once(method, path, params, None if body is None else dumps(body), headers, changes=changes)
+        content = None if body is None else dumps(body)
+        return await self._counted(method, path, params, content, headers, changes=changes, operation=operation, units=units)
 
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.aclose()
+
+    async def _counted(
+        self,
+        method: str,
+        path: str,
+        params: Params,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+        *,
+        changes: bool,
+        operation: str,
+        units: int,
+    ) -> Answer:
+        """One request, spent before it leaves. Raises `OverBudget` where it may not leave now."""
+        spending = await allowance().spend(operation or f"{method} {path.split('?', 1)[0]}", units)
+        try:
+            return replace(await self._once(method, path, params, body, headers, changes=changes), spending=spending)
+        except _NotConnected:
+            spending.give_back()
+            raise
+        except _Throttled as wait:
+            if wait.after is not None:
+                spending.rest(wait.after)
+            raise
+        except HttpError as no:
+            if no.status == UNKNOWN_CALLER:
+                spending.give_back()
+            raise
+        finally:
+            spending.over()
 
     async def _once(
         self,
@@ -226,7 +276,7 @@ class Http:
                 finally:
                     await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as fault:
-            raise _Again(f"{what}: no connection ({type(fault).__name__})") from None
+            raise _NotConnected(f"{what}: no connection ({type(fault).__name__})") from None
         except (httpx.RequestError, TimeoutError, _TooLong) as fault:
             raise lost(f"{what}: {type(fault).__name__}") from None
         return self._judged(what, response, content, changes=changes)
@@ -238,7 +288,7 @@ class Http:
             return Answer(status, content, names, changes)
         wish = _retry_after(names)
         if status in {408, 429} or (status == 503 and wish is not None):
-            raise TryLater(f"{what}: HTTP {status}", wish)
+            raise _Throttled(f"{what}: HTTP {status}", wish)
         if status >= 500:
             raise Unsure(f"{what}: HTTP {status}") if changes else _Again(f"{what}: HTTP {status}", wish)
         raise HttpError(status, self._blotted(content), names)
@@ -287,7 +337,7 @@ async def _read(response: httpx.Response) -> bytes:
 
 def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """RFC 9110: seconds, or a date, which is read against the answer's own `Date`."""
-    text = headers.get("retry-after", "").strip()
+    text = headers.get("retry-after", headers.get("x-retry-after", "")).strip()  # ShipBob has the latter
     if text.isascii() and text.isdigit():
         return min(timedelta(seconds=int(text[:9])), LONGEST_WISH)
     try:

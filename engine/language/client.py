@@ -12,9 +12,11 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
+from engine.facts.budget import Limit
 from engine.facts.codec import describe, timestamp
 from engine.facts.outside import ROLES, Role
 from engine.language.batches import BATCH_EXAMPLES, BATCH_PATTERN, parse_batch
+from engine.language.budgets import check_budget, limits_of
 from engine.language.calendars import zone_named
 from engine.language.durations import PATTERN, parse_duration
 from engine.language.node import Node
@@ -65,22 +67,33 @@ class Strict(BaseModel):
 
 
 class ConnectorUse(BaseModel):
-    """Which connector fills a role. Everything but `use` is the connector's own, and checked by its `Settings`."""
+    """Which connector fills a role. Everything but `use` and `budget` is the connector's own, and checked by its `Settings`."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
     use: str
 
     @property
     def settings(self) -> dict[str, Any]:
+        """All that is written beside `use`."""
         return dict(self.model_extra or {})
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        return {name: value for name, value in self.settings.items() if name != BUDGET}
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The client's own limits. Raises ValueError for a budget that has not been checked."""
+        return limits_of(self.settings.get(BUDGET, {}))
 
 
 CONNECTOR_KEYS = MappingProxyType(
     {
         "use": "The connector's name, as in mappings/<name>",
-        "budget": "Its request budget, where the connector has no setting of that name",
+        "budget": "How often it may ask, by operation, in the place of what the connector knows",
     }
 )
+BUDGET = "budget"
 
 
 class Cadence(Strict):
@@ -134,6 +147,10 @@ def read_client(node: Node, problems: Problems) -> ClientConfig | None:
     """The client a file describes; None with located problems where it does not fit."""
     if not node.expect_map(problems, "client.yaml"):
         return None
+    for role, _, use in (node.get("connectors") or node).items():
+        budget, name = use.get(BUDGET), use.get("use")
+        if role in ROLES and budget is not None:
+            check_budget(budget, name.text if name is not None else "", f"connectors.{role}", problems)
     try:
         return ClientConfig.model_validate(node.plain())
     except ValidationError as error:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from engine.facts.budget import ALL, Limited
 from engine.facts.outside import ROLES, Action, Connector
 from engine.facts.schema import SETTINGS, FieldSpec, Kind, Vocabulary
 from engine.language import forms
+from engine.language.budgets import LIMIT_PATTERN, PER_DAY
 from engine.language.client import CONNECTOR_KEYS, Cadence, ClientConfig
 from engine.language.codes import mappable
 from engine.language.files import WORLDS
@@ -244,18 +246,38 @@ def _settings(use: str, connector: type[Connector], definitions: Json) -> Json:
         said = {word: shape.pop(word) for word in ("description", "default") if word in shape}
         shape.pop("title", None)
         properties[name] = {"anyOf": [shape, refer("secret")], **said} if shape.get("type") == "string" else {**shape, **said}
-    budget = {
-        "type": "object",
-        "description": CONNECTOR_KEYS["budget"],
-        "properties": {"per_day": {"type": "integer", "minimum": 1, "description": "Requests a day"}},
-        "additionalProperties": False,
-    }
     return {
         "type": "object",
         "description": (connector.__doc__ or use).strip().splitlines()[0],
-        "properties": {"use": {"const": use, "description": CONNECTOR_KEYS["use"]}, "budget": budget, **properties},
+        "properties": {"use": {"const": use, "description": CONNECTOR_KEYS["use"]}, "budget": _budget(connector), **properties},
         "required": ["use", *made.get("required", ())],
         "additionalProperties": False,
+    }
+
+
+def _budget(connector: type[Connector]) -> Json:
+    """Limits by operation, of those the connector says it has."""
+    limit = {"type": "string", "pattern": LIMIT_PATTERN}
+    bucket = {
+        "type": "object",
+        "properties": {
+            "bucket": {"type": "integer", "minimum": 1, "description": "How many units may be spent at once"},
+            "refill": {**limit, "description": "How they come back, such as 100 per 1s"},
+        },
+        "required": ["bucket", "refill"],
+        "additionalProperties": False,
+    }
+    limits = {"anyOf": [limit, {"type": "array", "items": limit, "minItems": 1}, bucket]}
+    operations: Mapping[str, str] = connector.quota.operations if isinstance(connector, Limited) else {}
+    return {
+        "type": "object",
+        "description": CONNECTOR_KEYS["budget"],
+        "properties": {
+            PER_DAY: {"type": "integer", "minimum": 1, "description": "Requests a day, of all operations together"},
+            ALL: {**limits, "description": "All operations together, such as 60 per 1h"},
+            **{name: {**limits, "description": said} for name, said in operations.items()},
+        },
+        "additionalProperties": False if isinstance(connector, Limited) else limits,
     }
 
 

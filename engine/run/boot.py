@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
+from engine.facts.budget import Limit
 from engine.facts.outside import Codes, Connector
-from engine.language.client import ClientConfig, ConnectorUse
+from engine.language.client import ClientConfig
 from engine.language.pack import client_directory, code_places
 from engine.language.secrets import resolve_secrets
 from engine.problems import Problems, ProblemsFound
@@ -21,8 +22,6 @@ from engine.run.service import LiveCodes, Service
 from engine.run.start import choose, or_raise
 from engine.run.valid_codes import Asked, ask
 from engine.store.sqlite import SqliteStore
-
-BUDGET = "budget"  # `budget: {per_day: 2000}` is for the runtime, unless the connector has a setting of that name
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def open_client(
     try:
         start = choose(store, clock, client, disk, made)
         service = Service(
-            store, start.begin.rule_set, connected(start.begin), clock, per_day=_budgets(start.begin.config),
+            store, start.begin.rule_set, connected(start.begin), clock, limits=_limits(start.begin.config),
             files=start.begin.texts, codes=codes, before=start.before, by=start.by, why=start.why,
             passed_over=start.state.passed_over,
         )  # fmt: skip
@@ -117,7 +116,7 @@ def _built(root: Path, config: ClientConfig, given: Container[str], clock: Clock
             continue
         made = classes[role]
         try:
-            settings = resolve_secrets(_own_settings(use, made), client_directory(root, config.client), place=place)
+            settings = resolve_secrets(use.own_settings, client_directory(root, config.client), place=place)
             built[role] = made(made.Settings.model_validate(settings), clock, codes)
         except ProblemsFound as found:
             problems.extend(found.problems)
@@ -130,17 +129,6 @@ def _built(root: Path, config: ClientConfig, given: Container[str], clock: Clock
     return built
 
 
-def _budgets(config: ClientConfig) -> dict[str, int]:
-    classes = classes_of(config)
-    return {classes[role].name: calls for role, use in config.connectors.items() if (calls := _per_day(use)) is not None}
-
-
-def _own_settings(use: ConnectorUse, made: type[Connector]) -> dict[str, Any]:
-    fields: Mapping[str, Any] = getattr(made.Settings, "model_fields", {})
-    return {name: value for name, value in use.settings.items() if name != BUDGET or name in fields}
-
-
-def _per_day(use: ConnectorUse) -> int | None:
-    budget = use.settings.get(BUDGET)
-    calls = budget.get("per_day") if isinstance(budget, Mapping) else None
-    return calls if isinstance(calls, int) else None
+def _limits(config: ClientConfig) -> dict[str, tuple[Limit, ...]]:
+    """The client's own limits, by role."""
+    return {role: limits for role, use in config.connectors.items() if (limits := use.limits)}

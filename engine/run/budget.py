@@ -1,37 +1,294 @@
-"""How often each connector may be asked in a day, spent by priority. The count survives restarts."""
+"""Every request to the outside is counted here before it leaves, against what the outside allows, and spent by priority.
+
+What is spent is in the store before the request is sent, so a crash can only make us think that more was sent than was.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
-from types import MappingProxyType
-from typing import Literal
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from engine.facts.outside import TryLater
+from engine.facts.budget import ALL, Limit, Limited, OverBudget, Purpose, Quota, allowed
+from engine.facts.outside import Connector
+from engine.language.durations import show_duration
 from engine.run.clock import Clock
+from engine.run.forecast import instants
+from engine.run.ledger import KEPT_BACK, LONGEST_REST, Ledger, Level, Room, Spent, Standing, sized
 from engine.store.base import Store
+from engine.store.budgets import MarkRow
 
-Purpose = Literal["look_up", "perform", "fetch", "poll"]
-KEPT_BACK: Mapping[Purpose, float] = MappingProxyType({"perform": 0.0, "look_up": 0.0, "fetch": 0.1, "poll": 0.2})
+__all__ = ["KEPT_BACK", "Budget", "Forecast", "Purpose", "quota_of", "read_ledger", "told"]
+
+PATIENCE = timedelta(seconds=2)  # what comes back within it is waited for on the spot
+ON_THE_WAY = timedelta(minutes=1)  # how long before a crash what was sent may still have been on its way
+FORGET_EVERY = 200
+LOOK_UP_AND_SEND: Mapping[str, int] = {"": 2}  # what an effect takes where the connector does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What the limits of one connector leave to effects, as of `now`, if nothing else is sent."""
+
+    ledger: Ledger
+    costs: Mapping[str, Mapping[str, int]]
+    now: datetime
+
+    def instants(self, action: str, count: int, until: datetime | None = None) -> tuple[datetime, ...]:
+        """When the first, second ... of `count` effects of this action (`marketplace.refund`) can be sent: as many as can be by
+        `until`. Nothing that is told here is spent.
+        """
+        return instants(self.ledger, self._cost(action), count, self.now, until)
+
+    def _cost(self, action: str) -> Mapping[str, int]:
+        return self.costs.get(action.rpartition(".")[2], LOOK_UP_AND_SEND)
 
 
 class Budget:
-    """`per_day` by connector name. Polls leave the last fifth of a day's calls to others, fetches the last tenth."""
+    """The limits of every connector of a client, by the connector's name. One service owns it, as it owns its store."""
 
-    def __init__(self, store: Store, clock: Clock, per_day: Mapping[str, int]) -> None:
+    def __init__(self, store: Store, clock: Clock, quotas: Mapping[str, Quota]) -> None:
         self._store = store
         self._clock = clock
-        self._per_day = per_day
+        self._quotas = dict(quotas)
+        self._ledgers = {name: _loaded(store, name, quota.limits, clock()) for name, quota in quotas.items()}
+        self._since_forgotten: Counter[str] = Counter()
+        self.sent: Counter[tuple[str, str, Purpose]] = Counter()  # requests by connector, operation and purpose, since the start
+        with store.transaction():
+            for name in {*store.budgets.declared(), *quotas}:
+                store.budgets.declare(name, _written(quotas[name].limits) if name in quotas else "")
 
-    def spend(self, connector: str, purpose: Purpose) -> None:
-        """One more call. Raises `TryLater` until the day ends (UTC) where none is left for that."""
-        now = self._clock().astimezone(UTC)
-        day = now.date().isoformat()
-        limit = self._per_day.get(connector)
-        if limit is not None and self._store.rounds.spent(connector, day) >= limit * (1 - KEPT_BACK[purpose]):
-            raise TryLater(f"the day's {limit} calls to {connector} are used up", _midnight(now) - now)
-        self._store.rounds.spend(connector, day, 1)
+    @contextmanager
+    def spending(self, connector: Connector, purpose: Purpose) -> Iterator[None]:
+        """What is sent to it within is counted, as being for this."""
+        with allowed(_Account(self, connector.name, purpose)):
+            yield
+
+    def forecast(self, connector: Connector) -> Forecast:
+        quota = self._quotas.get(connector.name, Quota({}))
+        return Forecast(self._ledger(connector.name), quota.costs, self._clock())
+
+    def standings(self) -> dict[str, list[Standing]]:
+        """How it stands with every limit, by connector."""
+        now = self._clock()
+        return {name: ledger.standings(now) for name, ledger in sorted(self._ledgers.items()) if ledger.limits}
+
+    def told(self) -> list[dict[str, Any]]:
+        """The same as plain values, for status pages."""
+        return told(self._ledgers, self._clock())
+
+    async def spend(self, connector: str, operation: str, units: int, purpose: Purpose) -> _Spending:
+        ledger = self._ledger(connector)
+        while True:
+            now = self._clock()
+            ledger.put_right(now)
+            room = ledger.room(operation, units, purpose, now)
+            if room.at <= now:
+                return self._spend(connector, ledger, operation, units, purpose, now)
+            if room.limit is not None:
+                ledger.claim(room.limit, purpose, room.at)
+            if room.at - now > PATIENCE:
+                raise OverBudget(_why(connector, ledger, room, purpose), room.at - now)
+            await self._clock.wait(room.at, asyncio.Event())
+
+    def _spend(self, connector: str, ledger: Ledger, operation: str, units: int, purpose: Purpose, now: datetime) -> _Spending:
+        self.sent[connector, operation, purpose] += 1
+        limits = list(ledger.of(operation))
+        spent = ledger.spend(operation, units, purpose, now)
+        with self._store.transaction():
+            if any(not limit.refills for limit in limits):
+                self._keep(connector, spent)
+            self._keep_levels(connector, ledger, limits)
+            self._since_forgotten[connector] += 1
+            if self._since_forgotten[connector] >= FORGET_EVERY:
+                self._since_forgotten[connector] = 0
+                ledger.forget(now)
+                self._store.budgets.forget(connector, now - ledger.longest() - ON_THE_WAY)
+        return _Spending(self, connector, ledger, spent, units)
+
+    def _keep(self, connector: str, spent: Spent) -> None:
+        if spent.id:
+            self._store.budgets.change(spent.id, spent.at, spent.units)
+        else:
+            spent.id = self._store.budgets.spend(connector, spent.operation, spent.purpose, spent.at, spent.units)
+
+    def _keep_levels(self, connector: str, ledger: Ledger, limits: Iterable[Limit]) -> None:
+        for limit in limits:
+            level = ledger.levels.get(limit.operation)
+            if limit.refills and level is not None:
+                self._store.budgets.mark(connector, MarkRow("level", limit.operation, level.at, level.used))
+
+    def give_back(self, connector: str, ledger: Ledger, spent: Spent, units: int) -> None:
+        spent.units -= units
+        now = self._clock()
+        limits = list(ledger.of(spent.operation))
+        for limit in limits:
+            level = ledger.levels.get(limit.operation)
+            if limit.refills and level is not None:
+                level.used = max(0.0, level.used - units)
+        with self._store.transaction():
+            if spent.id:
+                self._store.budgets.change(spent.id, min(spent.at, now), spent.units)
+            self._keep_levels(connector, ledger, limits)
+
+    def over(self, spent: Spent) -> None:
+        spent.at = max(spent.at, self._clock())
+
+    def rest(self, connector: str, ledger: Ledger, operation: str, wait: timedelta) -> None:
+        """All of it, where it is the account as a whole that is limited; else the operation."""
+        whole = any(not limit.operation for limit in ledger.of(operation))
+        name = "" if whole else operation
+        until = self._clock() + min(wait, LONGEST_REST)
+        if ledger.rests.get(name, until) <= until:
+            ledger.rests[name] = until
+            self._store.budgets.mark(connector, MarkRow("rest", name, until))
+
+    def left(self, connector: str, ledger: Ledger, operation: str, units: int, most: int | None, per: timedelta | None) -> None:
+        now = self._clock()
+        for limit in list(ledger.of(operation)):
+            if limit.refills:
+                size = sized(limit, Level(0.0, now, most, per))
+                ledger.levels[limit.operation] = Level(float(max(size.units - units, 0)), now, most, per)
+                self._keep_levels(connector, ledger, [limit])
+            elif not limit.operation:
+                ours = limit.units - sum(n for _, n in ledger.lasting(limit, now))
+                if units < ours:
+                    others = Spent("", "perform", now, now, ours - units)
+                    ledger.spent.append(others)
+                    self._keep(connector, others)
+
+    def _ledger(self, connector: str) -> Ledger:
+        return self._ledgers.setdefault(connector, Ledger(()))
 
 
-def _midnight(now: datetime) -> datetime:
-    return datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """The allowance of one call to a connector."""
+
+    budget: Budget
+    connector: str
+    purpose: Purpose
+
+    async def spend(self, operation: str, units: int = 1) -> _Spending:
+        return await self.budget.spend(self.connector, operation, units, self.purpose)
+
+
+@dataclass(slots=True)
+class _Spending:
+    _budget: Budget
+    _connector: str
+    _ledger: Ledger
+    _spent: Spent
+    _units: int
+
+    def give_back(self) -> None:
+        if self._units:
+            self._budget.give_back(self._connector, self._ledger, self._spent, self._units)
+            self._units = 0
+
+    def over(self) -> None:
+        self._budget.over(self._spent)
+
+    def rest(self, wait: timedelta) -> None:
+        self._budget.rest(self._connector, self._ledger, self._spent.operation, wait)
+
+    def left(self, units: int, most: int | None = None, per: timedelta | None = None) -> None:
+        self._budget.left(self._connector, self._ledger, self._spent.operation, units, most, per)
+
+
+def quota_of(connector: Connector, overrides: Iterable[Limit] = ()) -> Quota:
+    """What the connector says is allowed; limits of client.yaml take the place of all there are for the same operation."""
+    quota = connector.quota if isinstance(connector, Limited) else Quota({})
+    own = tuple(overrides)
+    replaced = {limit.operation for limit in own}
+    return replace(quota, limits=(*(one for one in quota.limits if one.operation not in replaced), *own))
+
+
+def read_ledger(store: Store, connector: str, limits: str, now: datetime) -> Ledger:
+    """As `Budget.declare`d by the service, for somebody who only looks."""
+    return _loaded(store, connector, _read(limits), now, on_the_way=timedelta(0))
+
+
+def told(ledgers: Mapping[str, Ledger], now: datetime) -> list[dict[str, Any]]:
+    """How it stands with each limit, as plain values."""
+    return [
+        {
+            "connector": name,
+            "operation": standing.limit.operation or ALL,
+            "limit": said(standing.limit),
+            "unit": standing.limit.unit,
+            "most": standing.limit.units,
+            "per_seconds": standing.limit.per.total_seconds(),
+            "spent": standing.spent,
+            "left": standing.left,
+            "back_at": _iso(standing.back_at),
+            "resting_until": _iso(standing.resting_until),
+            "by_purpose": ledger.by_purpose(standing.limit, now),
+        }
+        for name, ledger in sorted(ledgers.items())
+        for standing in ledger.standings(now)
+    ]
+
+
+def said(limit: Limit) -> str:
+    """`2000 requests per 1d`; of a bucket `2000 points, filled again in 20s`."""
+    per = show_duration(limit.per)
+    return f"{limit.units} {limit.unit}, filled again in {per}" if limit.refills else f"{limit.units} {limit.unit} per {per}"
+
+
+def _why(connector: str, ledger: Ledger, room: Room, purpose: Purpose) -> str:
+    until = f"{room.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if room.limit is None:
+        return f"{connector} asked to be left alone until {until}"
+    what = f"{connector} {room.limit.operation}".rstrip()
+    kept = int(sized(room.limit, ledger.levels.get(room.limit.operation)).units * KEPT_BACK[purpose])
+    rest = f" ({kept} of them are kept for what is more urgent)" if kept else ""
+    return f"the budget of {what}, {said(room.limit)}, is used up until {until}{rest}"
+
+
+def _loaded(store: Store, connector: str, limits: tuple[Limit, ...], now: datetime, on_the_way: timedelta = ON_THE_WAY) -> Ledger:
+    """As it was left. What was sent last may have arrived any time until the process had ended."""
+    ledger = Ledger(limits)
+    for row in store.budgets.spent(connector):
+        at = min(row.at + on_the_way, max(now, row.at))
+        ledger.spent.append(Spent(row.operation, _purpose(row.purpose), row.at, at, row.units, row.id))
+    for mark in store.budgets.marks(connector):
+        if mark.kind == "rest":
+            ledger.rests[mark.operation] = mark.at
+        else:
+            ledger.levels[mark.operation] = Level(mark.units, min(mark.at + on_the_way, max(now, mark.at)))
+    ledger.put_right(now)
+    ledger.forget(now)
+    return ledger
+
+
+def _purpose(text: str) -> Purpose:
+    return next((purpose for purpose in KEPT_BACK if purpose == text), "perform")
+
+
+def _written(limits: Iterable[Limit]) -> str:
+    return json.dumps(
+        [
+            {
+                "units": limit.units,
+                "per": limit.per.total_seconds(),
+                "operation": limit.operation,
+                "refills": limit.refills,
+                "unit": limit.unit,
+            }
+            for limit in limits
+        ]
+    )
+
+
+def _read(text: str) -> tuple[Limit, ...]:
+    return tuple(Limit(**{**one, "per": timedelta(seconds=one["per"])}) for one in json.loads(text or "[]"))
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()

@@ -171,8 +171,8 @@ class Dispatch:
     async def _look_up(self, connector: Connector, dues: Sequence[Due]) -> Mapping[str, Evidence]:
         """What the outside says of them, taken in as facts before anything else is decided. Empty if it cannot say."""
         try:
-            self._budget.spend(connector.name, "look_up")
-            answers = await connector.look_up([due.order() for due in dues])
+            with self._budget.spending(connector, "look_up"):
+                answers = await connector.look_up([due.order() for due in dues])
         except TryLater as no:
             self._log.warning("look_up_put_off", connector=connector.name, fault=no.reason)
             return {}
@@ -219,8 +219,8 @@ class Dispatch:
             return
         now = self._clock()
         try:
-            self._budget.spend(connector.name, "perform")
-            receipts = await connector.perform_many([order for _, order in begun])
+            with self._budget.spending(connector, "perform"):
+                receipts = await connector.perform_many([order for _, order in begun])
         except TryLater as no:
             for due, order in begun:
                 self._try_later(due, order, no)
@@ -241,8 +241,8 @@ class Dispatch:
     async def _perform(self, connector: Connector, due: Due, begun: Order) -> None:
         now = self._clock()
         try:
-            self._budget.spend(connector.name, "perform")
-            receipt = await connector.perform(begun)
+            with self._budget.spending(connector, "perform"):
+                receipt = await connector.perform(begun)
         except TryLater as no:
             self._try_later(due, begun, no)
         except Refused as no:

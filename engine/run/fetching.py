@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
+from engine.facts.budget import OverBudget
 from engine.facts.outside import Connector, Ref, TryLater
 from engine.run.budget import Budget
 from engine.run.clock import Clock
@@ -50,45 +51,65 @@ class Asking:
 
 
 class Fetcher:
-    """Fetches what is due."""
+    """Fetches what is due. What is over the budget of its connector stays due, and nothing more of it is asked for until the
+    budget allows.
+    """
 
     def __init__(self, store: Store, connectors: Mapping[str, Connector], clock: Clock, budget: Budget) -> None:
         self._store = store
         self._by_name = {connector.name: connector for connector in connectors.values()}
         self._clock = clock
         self._budget = budget
+        self._waits: dict[str, datetime] = {}
         self._log = structlog.get_logger("instep.fetch")
 
     async def fetch_due(self) -> bool:
-        """True if anything was due."""
-        rows = self._store.rounds.fetches_due(self._clock(), AT_ONCE)
+        """True if anything was due that the budget allows."""
+        now = self._clock()
+        self._waits = {name: until for name, until in self._waits.items() if until > now}
+        rows = self._store.rounds.fetches_due(now, AT_ONCE, but=self._waits)
+        fetched = False
         for row in rows:
-            await self._fetch(row)
-        return bool(rows)
+            if row.connector not in self._waits:
+                fetched |= await self._fetch(row)
+        return fetched
 
-    async def _fetch(self, row: FetchRow) -> None:
+    def next_at(self) -> datetime | None:
+        """When something is due next, or may be asked for again."""
+        now = self._clock()
+        later = [self._store.rounds.next_fetch(now)]
+        later += [until for until in self._waits.values() if until > now]
+        return min((at for at in later if at is not None), default=None)
+
+    async def _fetch(self, row: FetchRow) -> bool:
+        """False where it could not even be asked for."""
         connector = self._by_name.get(row.connector)
         if connector is None:
             self._store.rounds.fetch_later(row.id, None, f"no connector {row.connector}")
-            return
+            return True
         now = self._clock()
         try:
-            self._budget.spend(connector.name, "fetch")
-            events = await connector.fetch(row.ref)
+            with self._budget.spending(connector, "fetch"):
+                events = await connector.fetch(row.ref)
+        except OverBudget as no:
+            self._waits[row.connector] = self._clock() + max(no.after, timedelta(seconds=1))
+            self._log.info("fetches_wait", connector=row.connector, why=no.reason)
+            return False
         except TryLater as no:
             wait = no.after or _wait(row.attempts)
             self._store.rounds.fetch_later(row.id, now + max(wait, timedelta(seconds=1)), no.reason)
-            return
+            return True
         except Exception as fault:
             self._log.error("fetch_failed", connector=row.connector, kind=row.ref.kind, **where(fault))
             self._give_back(row, f"{type(fault).__name__}: {fault}")
-            return
+            return True
         if not events:
             self._give_back(row, "not there")
-            return
+            return True
         with self._store.transaction():
             self._store.journal.append(events, self._clock())
             self._store.rounds.fetched(row)
+        return True
 
     def _give_back(self, row: FetchRow, fault: str) -> None:
         """A link may lead to what comes later, so it is tried again for a while; anything else that is gone is gone."""

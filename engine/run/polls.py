@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from engine.facts.budget import OverBudget
 from engine.facts.outside import Connector, Feed, Page, TryLater
 from engine.run.budget import Budget
 from engine.run.clock import Clock
@@ -17,6 +18,7 @@ from engine.store.base import ExceptionEntry, FeedRow, Store
 
 LONGEST_WAIT = timedelta(hours=1)
 TOLD_AFTER = 5  # failures in a row
+WAITS = "waits: "  # how the fault of a feed begins that only waits for the budget
 
 
 class Polls:
@@ -35,11 +37,17 @@ class Polls:
     async def poll_due(self) -> bool:
         """True if any feed was due. Connectors are polled side by side, the feeds of one after another."""
         now = self._clock()
-        due = {c.name: (c, [f for f in c.feeds.values() if self._row(c, f).next_at <= now]) for c in self._connectors.values()}
+        due = {c.name: (c, self._due(c, now)) for c in self._connectors.values()}
         async with asyncio.TaskGroup() as group:
             for connector, feeds in due.values():
                 group.create_task(self._poll_all(connector, feeds))
         return any(feeds for _, feeds in due.values())
+
+    def _due(self, connector: Connector, now: datetime) -> list[Feed]:
+        """Those that waited for the budget first: feeds that share a limit take turns, none keeps another from it for ever."""
+        rows = [(self._row(connector, feed), feed) for feed in connector.feeds.values()]
+        due = [(not _waits(row), row.next_at, feed) for row, feed in rows if row.next_at <= now]
+        return [feed for _, _, feed in sorted(due, key=lambda each: each[:2])]
 
     def next_at(self) -> datetime | None:
         rows = [self._row(c, feed) for c in self._connectors.values() for feed in c.feeds.values()]
@@ -56,11 +64,13 @@ class Polls:
         started = self._clock()
         row = self._row(connector, feed)
         try:
-            self._budget.spend(connector.name, "poll")
-            async for page in connector.observe(feed.name, row.cursor):
-                row = replace(row, cursor=page.cursor)
-                self._keep(page, row)
-                self._take_in()
+            with self._budget.spending(connector, "poll"):
+                async for page in connector.observe(feed.name, row.cursor):
+                    row = replace(row, cursor=page.cursor)
+                    self._keep(page, row)
+                    self._take_in()
+        except OverBudget as no:
+            self._wait_for_budget(row, no)
         except TryLater as no:
             self._failed(row, feed, no.reason, no.after)
         except Exception as fault:
@@ -79,6 +89,12 @@ class Polls:
                 self._store.rounds.ask(hint.connector, hint.ref, now, "hint")
             self._store.rounds.save_feed(row)
 
+    def _wait_for_budget(self, row: FeedRow, no: OverBudget) -> None:
+        """Nothing is wrong with the outside. What came is kept, and it goes on from there when the budget allows."""
+        again = self._clock() + max(no.after, timedelta(seconds=1))
+        self._log.info("poll_waits", connector=row.connector, feed=row.feed, why=no.reason, until=again.isoformat())
+        self._store.rounds.save_feed(replace(row, next_at=again, fault=f"{WAITS}{no.reason}"))
+
     def _failed(self, row: FeedRow, feed: Feed, fault: str, wish: timedelta | None) -> None:
         """Tried again soon, then less often. The status page shows feeds that fail."""
         wait = wish or min(timedelta(seconds=30) * (1 << min(row.failures, 10)), max(feed.every, LONGEST_WAIT))
@@ -88,6 +104,10 @@ class Polls:
         self._store.rounds.save_feed(failed)
         if failed.failures == TOLD_AFTER:
             self._store.exceptions.raise_one(None, _failing(failed, self._clock()))
+
+
+def _waits(row: FeedRow) -> bool:
+    return row.fault.startswith(WAITS)
 
 
 def _key(row: FeedRow) -> str:

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from engine.facts.budget import Limit
 from engine.facts.outside import Codes, Connector, Event, Hint
 from engine.language.ruleset import RuleSet
-from engine.run.budget import Budget
+from engine.run.budget import Budget, quota_of
 from engine.run.catching_up import CatchUp
 from engine.run.clock import Clock, VirtualClock
 from engine.run.deeds import Deed
@@ -31,7 +32,10 @@ DUE_AT_ONCE = 50
 
 
 class Service:
-    """Owns the store of one client while it lives. Drive it with `run` in real time, or with `step` and `play`."""
+    """Owns the store of one client while it lives. Drive it with `run` in real time, or with `step` and `play`.
+
+    `limits` are the client's own, by role, for operations of which its connector says otherwise.
+    """
 
     def __init__(
         self,
@@ -41,7 +45,7 @@ class Service:
         clock: Clock,
         *,
         zone: ZoneInfo | None = None,
-        per_day: Mapping[str, int] | None = None,
+        limits: Mapping[str, Sequence[Limit]] | None = None,
         files: Mapping[str, str] | None = None,
         before: RuleSet | None = None,
         by: str = "instep",
@@ -56,7 +60,8 @@ class Service:
         self.worker = Worker(store, clock, zone)
         self._asking = Asking(store, clock, connectors)
         self.intake = Intake(store, self.worker, clock, self._asking)
-        budget = Budget(store, clock, per_day or {})
+        quotas = {c.name: quota_of(c, (limits or {}).get(role, ())) for role, c in connectors.items()}
+        self.budget = budget = Budget(store, clock, quotas)
         self._polls = Polls(store, connectors, clock, budget, self.intake.take_in)
         self._code_watch = CodeWatch(store, connectors, clock, budget)
         self._fetcher = Fetcher(store, connectors, clock, budget)
@@ -152,7 +157,7 @@ class Service:
         found = (
             self.store.cases.next_wake(now),
             self.store.outbox.next_due(now),
-            self.store.rounds.next_fetch(now),
+            self._fetcher.next_at(),
             self._polls.next_at(),
         )
         return min((instant for instant in found if instant is not None), default=None)
@@ -200,6 +205,7 @@ class Service:
                 for row in self.store.rounds.feeds()
                 if row.failures
             ],
+            "budgets": self.budget.told(),
         }
 
     async def _take_in(self) -> bool:

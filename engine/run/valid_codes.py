@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,7 +37,7 @@ class Asked:
     unreachable: tuple[tuple[str, str], ...]
 
 
-async def ask(connectors: Mapping[str, Connector], codes: Codes) -> Asked:
+async def ask(connectors: Mapping[str, Connector], codes: Codes, budget: Budget | None = None) -> Asked:
     """Asks every connector that can tell, by role. One that cannot be reached is named, and is no fault of the codes."""
     wrong: list[WrongCode] = []
     checked: list[str] = []
@@ -45,7 +46,8 @@ async def ask(connectors: Mapping[str, Connector], codes: Codes) -> Asked:
         if not isinstance(connector, OffersCodes):
             continue
         try:
-            valid = await connector.valid_codes()
+            with budget.spending(connector, "fetch") if budget is not None else nullcontext():
+                valid = await connector.valid_codes()
         except TryLater as no:
             unreachable.append((role, no.reason))
             continue
@@ -89,12 +91,7 @@ class CodeWatch:
             return
         self._asked = codes
         try:
-            for connector in self._connectors.values():
-                if isinstance(connector, OffersCodes):
-                    self._budget.spend(connector.name, "poll")
-            asked = await ask(self._connectors, codes)
-        except TryLater as no:
-            self._log.warning("codes_not_checked", why=no.reason)
+            asked = await ask(self._connectors, codes, self._budget)
         except Exception as fault:
             self._log.error("codes_not_checked", **where(fault))
         else:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from engine.facts.outside import Event, Ref
 from engine.language.ruleset import RuleSet
+from engine.store.budgets import Budgets
 
 Node = tuple[str, str]  # (kind, key) of a record, whether it has come or not
 
@@ -431,7 +432,7 @@ class Exceptions(Protocol):
 
 
 class Rounds(Protocol):
-    """What is asked of the outside, when: polls, fetches, and how often each connector was called today."""
+    """What is asked of the outside, when: polls and fetches."""
 
     def feed(self, connector: str, feed: str) -> FeedRow | None: ...
 
@@ -447,7 +448,9 @@ class Rounds(Protocol):
         """As `ask`, unless it was ever asked."""
         ...
 
-    def fetches_due(self, now: datetime, limit: int) -> list[FetchRow]: ...
+    def fetches_due(self, now: datetime, limit: int, but: Iterable[str] = ()) -> list[FetchRow]:
+        """Those of the connectors that are not named."""
+        ...
 
     def fetched(self, row: FetchRow) -> None:
         """Done, unless it was asked for again meanwhile."""
@@ -456,10 +459,6 @@ class Rounds(Protocol):
     def fetch_later(self, fetch_id: int, due_at: datetime | None, fault: str) -> None: ...
 
     def next_fetch(self, after: datetime) -> datetime | None: ...
-
-    def spend(self, connector: str, day: str, calls: int) -> None: ...
-
-    def spent(self, connector: str, day: str) -> int: ...
 
 
 class RuleSets(Protocol):
@@ -532,6 +531,9 @@ class Store(Protocol):
 
     @property
     def rounds(self) -> Rounds: ...
+
+    @property
+    def budgets(self) -> Budgets: ...
 
     @property
     def rule_sets(self) -> RuleSets: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from itertools import takewhile
 
 from sqlite_utils import Database, Migrations
 
@@ -254,7 +255,42 @@ create table steps (
 create index steps_by_case on steps (case_name, id);
 """
 
-STEPS = (("the_first_tables", FIRST), ("activations", ACTIVATIONS), ("what_happened_when", HISTORY))
+BUDGETS = """
+create table spendings (
+    id integer primary key,
+    connector text not null,
+    operation text not null,
+    purpose text not null,
+    at text not null,
+    units integer not null
+);
+create index spendings_by_connector on spendings (connector, at);
+
+create table budget_marks (
+    connector text not null,
+    kind text not null,
+    operation text not null,
+    at text not null,
+    units real not null,
+    primary key (connector, kind, operation)
+) without rowid;
+
+create table budget_limits (
+    connector text primary key,
+    limits text not null
+) without rowid;
+
+insert into spendings (connector, operation, purpose, at, units)
+    select connector, '', 'poll', day || 'T23:59:59.000000Z', calls from budgets;
+drop table budgets;
+"""
+
+STEPS = (
+    ("the_first_tables", FIRST),
+    ("activations", ACTIVATIONS),
+    ("what_happened_when", HISTORY),
+    ("what_was_spent", BUDGETS),
+)
 
 
 def digest(text: str) -> str:
@@ -262,10 +298,10 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def migrations() -> Migrations:
-    """Every step there ever was, oldest first. A step that has been released is never edited."""
+def migrations(before: str = "") -> Migrations:
+    """Every step there ever was, oldest first, or those before one. A step that has been released is never edited."""
     steps = Migrations("instep")
-    for name, script in STEPS:
+    for name, script in takewhile(lambda step: step[0] != before, STEPS):
         steps(name=name)(_running(script))
     return steps
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from engine.facts.budget import allowance
 from engine.facts.codec import decode_fields
 from engine.facts.merge import links_of
 from engine.facts.outside import (
@@ -252,8 +253,13 @@ class Shop:
         self.asked: list[str] = []
         self.there: dict[str, Event] = {}
 
+    async def _ask(self, what: str) -> None:
+        """A request, as a budget counts it."""
+        await allowance().spend(what.partition(" ")[0])
+        self.asked.append(what)
+
     async def observe(self, feed: str, cursor: str) -> AsyncIterator[Page]:
-        self.asked.append(f"poll {feed} from {cursor!r}")
+        await self._ask(f"poll {feed} from {cursor!r}")
         while self.pages:
             yield self.pages.pop(0)
 
@@ -268,7 +274,7 @@ class Shop:
         ]
 
     async def fetch(self, ref: Ref) -> Sequence[Event]:
-        self.asked.append(f"fetch {ref.kind} {ref.key}")
+        await self._ask(f"fetch {ref.kind} {ref.key}")
         if ref.key in self.there:
             return [self.there[ref.key]]
         if ref.key not in self.books.orders:
@@ -276,7 +282,7 @@ class Shop:
         return [self._shown(ref.key, self.clock())]
 
     async def look_up(self, orders: Sequence[Order]) -> Sequence[Evidence]:
-        self.asked.append(f"look up {len(orders)}")
+        await self._ask(f"look up {len(orders)}")
         if self.blind:
             raise self.blind.pop(0)
         if self.hidden:
@@ -288,7 +294,7 @@ class Shop:
         return plain("order", order_id, at=now, **self.books.shown(order_id, now))
 
     async def perform(self, order: Order) -> Receipt:
-        self.asked.append(f"perform {order.key}")
+        await self._ask(f"perform {order.key}")
         if self.before:
             raise self.before.pop(0)
         order_id = order.params["order"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.decide.people import NotPossible
+from engine.facts.budget import Limit
 from engine.facts.outside import Event, Feed, Hint, Page, Ref, Refused, TryLater, Unsure
 from engine.facts.record import Observation
 from engine.facts.values import Unreadable
@@ -388,7 +389,7 @@ class TestPolls:
         assert world.exceptions() == []
 
     def test_the_last_calls_of_a_day_are_not_for_polls(self, tmp_path: Path) -> None:
-        world = client(tmp_path / "a.db", per_day={"shop": 10})
+        world = client(tmp_path / "a.db", limits={"marketplace": [Limit(10, timedelta(days=1))]})
         world.shop.feeds = {"orders": Feed("orders", timedelta(minutes=1))}
         on(world, hours=2)
         assert len([a for a in world.shop.asked if a.startswith("poll")]) == 8

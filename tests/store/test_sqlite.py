@@ -7,15 +7,19 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
 from engine.facts.outside import Event, Ref
 from engine.store.base import ExceptionEntry, NewerStore, RecordRow, StoreInUse
+from engine.store.budgets import MarkRow, SpentRow
+from engine.store.schema import migrations
 from engine.store.sqlite import SqliteStore
 from engine.store.stamps import instant, stamp
 
@@ -230,10 +234,40 @@ class TestRounds:
         store.rounds.fetched(row)
         assert len(store.rounds.fetches_due(NOON, 10)) == 1
 
-    def test_calls_of_a_day_add_up(self, store: SqliteStore) -> None:
-        store.rounds.spend("returngo", "2026-11-01", 2)
-        store.rounds.spend("returngo", "2026-11-01", 3)
-        assert (store.rounds.spent("returngo", "2026-11-01"), store.rounds.spent("returngo", "2026-11-02")) == (5, 0)
+    def test_what_was_spent_is_kept_by_connector_until_it_is_forgotten(self, store: SqliteStore) -> None:
+        later = NOON + timedelta(minutes=1)
+        first = store.budgets.spend("returngo", "GET /rma", "poll", NOON, 1)
+        second = store.budgets.spend("returngo", "GET /rma", "perform", later, 2)
+        store.budgets.spend("mirakl", "OR11", "poll", NOON, 1)
+        store.budgets.change(second, later, 3)
+        assert store.budgets.spent("returngo") == [
+            SpentRow(first, "GET /rma", "poll", NOON, 1),
+            SpentRow(second, "GET /rma", "perform", later, 3),
+        ]
+        store.budgets.forget("returngo", later)
+        assert [row.id for row in store.budgets.spent("returngo")] == [second]
+        assert len(store.budgets.spent("mirakl")) == 1
+
+    def test_a_mark_takes_the_place_of_the_last_of_its_kind(self, store: SqliteStore) -> None:
+        store.budgets.mark("shopify", MarkRow("level", "", NOON, 12.5))
+        store.budgets.mark("shopify", MarkRow("level", "", NOON, 7.25))
+        store.budgets.mark("shopify", MarkRow("rest", "", NOON))
+        assert sorted(store.budgets.marks("shopify"), key=lambda row: row.kind) == [
+            MarkRow("level", "", NOON, 7.25),
+            MarkRow("rest", "", NOON),
+        ]
+
+    def test_calls_counted_before_budgets_had_windows_still_count(self, tmp_path: Path) -> None:
+        """A store of an earlier version knows only how many there were in a day."""
+        path = tmp_path / "old.db"
+        with closing(sqlite3.connect(path)) as old:
+            migrations(before="what_was_spent").apply(Database(old, execute_plugins=False))
+            old.execute("insert into budgets (connector, day, calls) values ('returngo', '2026-11-01', 1990)")
+            old.commit()
+        store = SqliteStore.open(path)
+        (row,) = store.budgets.spent("returngo")
+        assert (row.units, row.operation, row.at.date().isoformat()) == (1990, "", "2026-11-01")
+        store.close()
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)))  # noqa: DTZ001 - UTC is put on below

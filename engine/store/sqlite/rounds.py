@@ -1,8 +1,10 @@
-"""Polls, fetches and budgets in SQLite."""
+"""Polls and fetches in SQLite."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Iterable
 from datetime import datetime
 
 from engine.facts.outside import Ref
@@ -46,10 +48,11 @@ class SqliteRounds:
             (connector, ref.kind, ref.key, stamp(due_at), reason),
         )
 
-    def fetches_due(self, now: datetime, limit: int) -> list[FetchRow]:
+    def fetches_due(self, now: datetime, limit: int, but: Iterable[str] = ()) -> list[FetchRow]:
         rows = self._run(
-            "select id, asked, connector, kind, key, attempts, reason from fetches where due_at <= ? order by due_at, id limit ?",
-            (stamp(now), limit),
+            "select id, asked, connector, kind, key, attempts, reason from fetches where due_at <= ?"
+            " and connector not in (select value from json_each(?)) order by due_at, id limit ?",
+            (stamp(now), json.dumps(list(but)), limit),
         )
         return [FetchRow(id_, asked, name, Ref(kind, key), tried, why) for id_, asked, name, kind, key, tried, why in rows]
 
@@ -67,17 +70,6 @@ class SqliteRounds:
 
     def next_fetch(self, after: datetime) -> datetime | None:
         return instant_or_none(self._run("select min(due_at) from fetches where due_at > ?", (stamp(after),)).fetchone()[0])
-
-    def spend(self, connector: str, day: str, calls: int) -> None:
-        self._run(
-            "insert into budgets (connector, day, calls) values (?, ?, ?)"
-            " on conflict (connector, day) do update set calls = calls + excluded.calls",
-            (connector, day, calls),
-        )
-
-    def spent(self, connector: str, day: str) -> int:
-        row = self._run("select calls from budgets where connector = ? and day = ?", (connector, day)).fetchone()
-        return int(row[0]) if row else 0
 
 
 def _feeds(cursor: sqlite3.Cursor) -> list[FeedRow]:

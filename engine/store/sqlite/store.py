@@ -12,6 +12,7 @@ from sqlite_utils import Database
 
 from engine.store.base import NewerStore
 from engine.store.schema import migrations, unknown_steps
+from engine.store.sqlite.budgets import SqliteBudgets
 from engine.store.sqlite.cases import SqliteCases
 from engine.store.sqlite.exceptions import SqliteExceptions
 from engine.store.sqlite.journal import SqliteJournal
@@ -39,6 +40,7 @@ class SqliteStore:
         self.outbox = SqliteOutbox(connection)
         self.exceptions = SqliteExceptions(connection)
         self.rounds = SqliteRounds(connection)
+        self.budgets = SqliteBudgets(connection)
         self.rule_sets = SqliteRuleSets(connection)
         self._seen_version = self._data_version()
 
