@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from engine.cli.output import FOUND, log_to_stderr, print_problems
+from engine.cli.output import FOUND, errors, log_to_stderr, print_problems
 from engine.problems import ProblemsFound
+from engine.store.trouble import StoreTrouble
 
 app = typer.Typer(
     name="instep",
@@ -30,10 +32,14 @@ Database = Annotated[Path | None, typer.Option("--database", help="The client's 
 
 
 def main() -> None:
-    """Entry point: faults of authors are printed with their places, not as tracebacks."""
+    """Entry point: faults of authors are printed with their places, trouble with a store with what to do, never a traceback."""
     log_to_stderr()
     try:
         app()
     except ProblemsFound as found:
         print_problems(found.problems)
+        raise SystemExit(FOUND) from None
+    except StoreTrouble as trouble:
+        errors.print(Text(f"{trouble.what}.", style="red"))
+        errors.print(Text(f"{trouble.remedy}."))
         raise SystemExit(FOUND) from None

@@ -13,6 +13,7 @@ from engine.cli.output import console
 from engine.demo.play import books_of, play
 from engine.demo.summary import Summary
 from engine.demo.telling import DemoLine
+from engine.store.sqlite.lock import lock_file
 
 TONES = {
     "outside": "",
@@ -27,7 +28,7 @@ TONES = {
 
 def play_demo(root: Path | None, database: Path, *, fast: bool, quiet: bool) -> dict[str, Any]:
     """Plays the demo into a fresh `database` and returns its summary as JSON values."""
-    for leftover in (database, Path(f"{database}-wal"), Path(f"{database}-shm")):
+    for leftover in (database, Path(f"{database}-wal"), Path(f"{database}-shm"), lock_file(database)):
         leftover.unlink(missing_ok=True)
     rmtree(books_of(database), ignore_errors=True)
     summary = play(fast=fast, root=root, database=database, emit=(lambda _: None) if quiet else _tell)

@@ -1,27 +1,36 @@
-"""`instep run`: one client's service with its webhooks, until it is told to stop."""
+"""`instep run`: one client's service with its webhooks, until it is told to stop.
+
+When the store is in trouble the service stops where it is and nothing more is sent. Where that may pass, no room on the disk or
+a lock, the process waits and opens the store anew, as after a crash: there is one way to recover. Everything else ends it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import structlog
 import uvicorn
 from rich.text import Text
 
 from engine.cli.output import console, log_to_stderr, misused
 from engine.cli.screen import show
 from engine.language.pack import project_root
-from engine.run.boot import open_client
+from engine.run.boot import Served, open_client
 from engine.run.clock import SystemClock
+from engine.run.front import Front
 from engine.run.start import CannotStart
 from engine.run.webhooks import webhook_app
 from engine.store.base import NewerStore, StoreInUse
+from engine.store.trouble import StoreTrouble
 
 SHOWN = ("activated", "rules_not_taken", "rules_wait")  # in the log; on a terminal the screen says it better
+Reopen = Callable[[], Served]
+TRY_AGAIN = 15.0  # seconds between looks whether the trouble has passed
 
 
 class _Server(uvicorn.Server):
@@ -33,35 +42,95 @@ class _Server(uvicorn.Server):
 
 
 async def serve(root: Path | None, client: str, database: Path, host: str, port: int) -> None:
-    """Runs until SIGINT or SIGTERM; a step that has begun is finished."""
+    """Runs until SIGINT or SIGTERM; a step that has begun is finished. Raises `StoreTrouble` that does not pass by itself."""
     if console.is_terminal and sys.stderr.isatty():
         log_to_stderr(shown=SHOWN)
-    try:
-        served = open_client(project_root(root), client, database, SystemClock())
-    except (FileNotFoundError, StoreInUse, NewerStore, CannotStart, ValueError) as fault:
-        misused(f"instep run: {fault}")
-    service = served.service
+    clock = SystemClock()
+
+    def opened() -> Served:
+        try:
+            return open_client(project_root(root), client, database, clock)
+        except (FileNotFoundError, StoreInUse, NewerStore, CannotStart, ValueError) as fault:
+            misused(f"instep run: {fault}")
+
+    first = opened()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
-    config = uvicorn.Config(
-        webhook_app(service), host=host, port=port, lifespan="off", log_config=None, access_log=False, ws="none"
-    )
-    server = _Server(config)
-    console.print(Text(f"{client} runs on {database} with rule set {service.rule_set.hash[:12]}, mode {service.rule_set.mode}."))
+    front = Front()
+    server = _Server(uvicorn.Config(front, host=host, port=port, lifespan="off", log_config=None, access_log=False, ws="none"))
+    rules = first.service.rule_set
+    console.print(Text(f"{client} runs on {database} with rule set {rules.hash[:12]}, mode {rules.mode}."))
     console.print(Text(f"Webhooks: http://{host}:{port}/webhooks/CONNECTOR  status: http://{host}:{port}/healthz", style="dim"))
     serving = asyncio.create_task(server.serve())
-    running = asyncio.create_task(service.run(stop))
-    reloading = asyncio.create_task(served.reload.run(stop))
-    showing = asyncio.create_task(show(console, service.status, stop))
-    every = {serving, running, reloading, showing}
+    served: Served | None = first
     try:
-        done, _ = await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        while served is not None:
+            try:
+                await _live(served, front, serving, stop)
+                served = None
+            except StoreTrouble as trouble:
+                served = await _passed(trouble, front, stop, opened)
     finally:
         stop.set()
         server.should_exit = True
-        await asyncio.gather(*every, return_exceptions=True)
-        await service.close()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def _live(served: Served, front: Front, serving: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """One service, from its opening until it is told to stop or anything of it ends. Raises what ended it."""
+    service = served.service
+    front.app = webhook_app(service)
+    mine = asyncio.Event()
+    own = {
+        asyncio.create_task(service.run(mine)),
+        asyncio.create_task(served.reload.run(mine)),
+        asyncio.create_task(show(console, service.status, mine)),
+    }
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({serving, stopping, *own}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        mine.set()
+        stopping.cancel()
+        ends = await asyncio.gather(*own, return_exceptions=True)
+        front.app = None
+        with suppress(StoreTrouble):
+            await service.close()
+    faults = [fault for fault in ends if isinstance(fault, BaseException)]
+    if trouble := next((found for found in map(trouble_in, faults) if found is not None), None):
+        front.trouble = trouble
+        raise trouble
+    for fault in faults:
+        raise fault
+    if serving in done:
+        serving.result()
+
+
+async def _passed(trouble: StoreTrouble, front: Front, stop: asyncio.Event, reopen: Reopen) -> Served | None:
+    """The service anew, once the trouble has passed; None if it is told to stop before. Raises what does not pass."""
+    log = structlog.get_logger("instep.store")
+    while True:
+        if not trouble.passes:
+            raise trouble
+        log.error("store_trouble", what=trouble.what, to_do=trouble.remedy, tried_again_in_seconds=TRY_AGAIN)
+        front.trouble = trouble
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), TRY_AGAIN)
+        if stop.is_set():
+            return None
+        try:
+            served = reopen()
+        except StoreTrouble as still:
+            trouble = still
+        else:
+            log.info("store_works_again")
+            return served
+
+
+def trouble_in(fault: BaseException) -> StoreTrouble | None:
+    """The trouble with the store that a fault is, or holds."""
+    if isinstance(fault, BaseExceptionGroup):
+        return next((found for each in fault.exceptions if (found := trouble_in(each)) is not None), None)
+    return fault if isinstance(fault, StoreTrouble) else None

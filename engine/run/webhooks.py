@@ -12,9 +12,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from engine.facts.outside import Connector, Rejected, WebhookRequest
+from engine.run.front import closed
 from engine.run.logs import where
 from engine.run.metrics import METRICS_TYPE, metrics_text
 from engine.run.service import Service
+from engine.store.trouble import StoreTrouble
 
 LARGEST_BODY = 5 * 1024 * 1024  # deliveries seen are under 200 kB
 
@@ -50,13 +52,17 @@ def webhook_app(service: Service) -> Starlette:
     async def metrics(_: Request) -> Response:
         return Response(metrics_text(service.status()), media_type=METRICS_TYPE)
 
+    async def not_now(_: Request, trouble: Exception) -> Response:
+        return closed(trouble) if isinstance(trouble, StoreTrouble) else _no(500, "fault")
+
     return Starlette(
+        exception_handlers={StoreTrouble: not_now},
         routes=[
             Route("/webhooks/{connector}", deliver, methods=["POST"]),
             Route("/webhooks/{connector}/{token}", deliver, methods=["POST"]),
             Route("/healthz", health),
             Route("/metrics", metrics),
-        ]
+        ],
     )
 
 

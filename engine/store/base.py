@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from engine.facts.outside import Event, Ref
 from engine.language.ruleset import RuleSet
 from engine.store.budgets import Budgets
+from engine.store.safekeeping import Safekeeping
 
 Node = tuple[str, str]  # (kind, key) of a record, whether it has come or not
 
@@ -512,7 +513,7 @@ class RuleSets(Protocol):
 
 
 class Store(Protocol):
-    """All of it. One process at a time is the writer."""
+    """All of it. One process at a time is the writer. Any of it may raise `StoreTrouble`, and does nothing more after that."""
 
     @property
     def journal(self) -> Journal: ...
@@ -537,6 +538,9 @@ class Store(Protocol):
 
     @property
     def rule_sets(self) -> RuleSets: ...
+
+    @property
+    def safekeeping(self) -> Safekeeping: ...
 
     def transaction(self) -> AbstractContextManager[Any]:
         """All or nothing. Inside another it is a part that can fail alone."""

@@ -285,11 +285,36 @@ insert into spendings (connector, operation, purpose, at, units)
 drop table budgets;
 """
 
+SAFEKEEPING = """
+create table clock (
+    id integer primary key check (id = 1),
+    now text not null
+);
+
+create table restores (
+    id integer primary key,
+    at text not null,
+    restored_by text not null,
+    ended_at text
+);
+
+create table late (
+    id integer primary key,
+    case_id integer not null references cases (id),
+    kind text not null,
+    key text not null,
+    due_at text not null,
+    at text not null
+);
+create index late_by_case on late (case_id, kind, key);
+"""
+
 STEPS = (
     ("the_first_tables", FIRST),
     ("activations", ACTIVATIONS),
     ("what_happened_when", HISTORY),
     ("what_was_spent", BUDGETS),
+    ("safekeeping", SAFEKEEPING),
 )
 
 

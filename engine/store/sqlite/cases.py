@@ -90,6 +90,7 @@ class SqliteCases:
         self._run("update or ignore effects set case_id = ? where case_id = ?", (into, case_id))
         self._run("update effects set status = 'withdrawn', due_at = null where case_id = ?", (case_id,))
         self._run("update or ignore exceptions set case_id = ? where case_id = ?", (into, case_id))
+        self._run("update late set case_id = ? where case_id = ?", (into, case_id))
         self._run("delete from exceptions where case_id = ? and closed_at is null", (case_id,))
 
     def wake(self, case_ids: Iterable[int], at: datetime) -> None:
@@ -117,6 +118,11 @@ class SqliteCases:
         )
 
     def decided(self, case_id: int, *, rule_set_id: int, seq: int, now: datetime, digest: bytes, trace: str) -> None:
+        self._run(
+            "insert into clock (id, now) values (1, ?) on conflict (id) do update set now = excluded.now"
+            " where excluded.now > now",
+            (stamp(now),),
+        )
         last = self._run(
             "select id, digest, rule_set_id from decisions where case_id = ? order by id desc limit 1", (case_id,)
         ).fetchone()

@@ -1,30 +1,61 @@
-"""One writer per file, held by the operating system: it ends with the process, however that ends."""
+"""One writer per file, held by the operating system: it ends with the process, however that ends.
+
+The lock's file also says how far the store had come at its last commit. A store that has come less far when it is opened is not
+the one that was closed: its -wal is gone, or an older copy was put in its place.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.store.base import StoreInUse
 
 
+class Mark(NamedTuple):
+    """How far a store has come: its last event and its last step of an effect."""
+
+    journal: int
+    steps: int
+
+
+def lock_file(path: Path) -> Path:
+    """The same for every way to name one file."""
+    real = path.resolve()
+    return real.with_name(real.name + ".lock")
+
+
 class WriterLock:
-    """An exclusive lock on `<store>.lock`, which says whose it is. Raises `StoreInUse` where another process has it."""
+    """An exclusive lock on `<store>.lock`, which says whose it is. Raises `StoreInUse` where another process has it, and OSError
+    where it cannot be made.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".lock")
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(lock_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            owner = os.read(self._file, 20).decode("ascii", "replace").strip() or "unknown"
+            owner, _ = _read(self._file)
             os.close(self._file)
             raise StoreInUse(
-                f"{path} is in use by process {owner}: one process at a time runs a client. Stop it first, or use another store."
+                f"{path} is in use by process {owner or 'unknown'}: one process at a time runs a client. Stop it first, or use"
+                " another store."
             ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        _, self.mark = _read(self._file)
+        self._write(self.mark)
+
+    def keep(self, mark: Mark) -> None:
+        """Notes how far the store has come. Not synced, and left behind where it cannot be written: it never says too much."""
+        self.mark = mark
+        with suppress(OSError):
+            self._write(mark)
+
+    def _write(self, mark: Mark | None) -> None:
+        come = "" if mark is None else f"{mark.journal:>20}{mark.steps:>20}"
+        os.pwrite(self._file, f"{os.getpid():>10}\n{come:40}\n".encode(), 0)
 
     def release(self) -> None:
         """May be called twice."""
@@ -36,7 +67,7 @@ class WriterLock:
 def is_held(store: Path) -> bool:
     """Whether a process runs the client of this store now."""
     try:
-        found = os.open(store.with_name(store.name + ".lock"), os.O_RDWR | os.O_CLOEXEC)
+        found = os.open(lock_file(store), os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -46,3 +77,11 @@ def is_held(store: Path) -> bool:
     finally:
         os.close(found)
     return False
+
+
+def _read(file: int) -> tuple[str, Mark | None]:
+    """Whose it is or was, and how far the store had come."""
+    lines = os.pread(file, 100, 0).decode("ascii", "replace").splitlines()
+    owner = lines[0].strip() if lines else ""
+    come = lines[1].split() if len(lines) > 1 else []
+    return owner, Mark(int(come[0]), int(come[1])) if len(come) == 2 and all(n.isdigit() for n in come) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,23 +14,32 @@ from engine.store.base import NewerStore
 from engine.store.schema import migrations, unknown_steps
 from engine.store.sqlite.budgets import SqliteBudgets
 from engine.store.sqlite.cases import SqliteCases
+from engine.store.sqlite.connection import Connection, trouble_of
 from engine.store.sqlite.exceptions import SqliteExceptions
 from engine.store.sqlite.journal import SqliteJournal
-from engine.store.sqlite.lock import WriterLock
+from engine.store.sqlite.lock import Mark, WriterLock, lock_file
 from engine.store.sqlite.outbox import SqliteOutbox
 from engine.store.sqlite.records import SqliteRecords
 from engine.store.sqlite.rounds import SqliteRounds
 from engine.store.sqlite.rule_sets import SqliteRuleSets
+from engine.store.sqlite.safekeeping import SqliteSafekeeping
+from engine.store.trouble import StoreTrouble
 
 COUNTED = ("journal", "records", "cases", "decisions", "effects", "exceptions", "set_aside")
+MARK = """
+    select max((select journal_seq from position), coalesce((select max(seq) from journal), 0)),
+    coalesce((select max(id) from steps), 0)
+"""
 
 
 class SqliteStore:
     """One file. The `owner` runs the client and holds the writer lock; a `visitor` reads, and may append to the journal what a
     person decided, and ask for a rule set, which the owner then looks after.
+
+    Whatever of it is used may raise `StoreTrouble`; after that it does nothing more.
     """
 
-    def __init__(self, connection: sqlite3.Connection, lock: WriterLock | None) -> None:
+    def __init__(self, connection: Connection, lock: WriterLock | None) -> None:
         self._connection = connection
         self._lock = lock
         self._depth = 0
@@ -42,6 +51,7 @@ class SqliteStore:
         self.rounds = SqliteRounds(connection)
         self.budgets = SqliteBudgets(connection)
         self.rule_sets = SqliteRuleSets(connection)
+        self.safekeeping = SqliteSafekeeping(connection)
         self._seen_version = self._data_version()
 
     @classmethod
@@ -52,45 +62,64 @@ class SqliteStore:
 
         `FULL` keeps what was acknowledged through a power cut; `NORMAL` may lose the last commits then, never the file.
         Raises `StoreInUse` for a second owner, `NewerStore` where a newer version wrote it, FileNotFoundError for a visitor
-        where there is none.
+        where there is none, and `StoreTrouble` where it cannot be used or is not as its last owner left it.
         """
         path = Path(path)
         if as_ == "visitor" and not path.exists():
             raise FileNotFoundError(f"there is no store {path}")
-        lock = WriterLock(path) if as_ == "owner" else None
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        lock = _locked(path) if as_ == "owner" else None
+        connection: Connection | None = None
         try:
+            if lock:
+                _as_it_was_left(path, lock)
+            connection = Connection.to(path)
             _prepare(connection, path, synchronous, migrate=as_ == "owner")
-            return cls(connection, lock)
+            opened = cls(connection, lock)
+            if lock:
+                opened._come_as_far(path, lock)
         except BaseException:
-            connection.close()
+            if connection:
+                connection.close()
             if lock:
                 lock.release()
             raise
+        return opened
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         name = f"part_{self._depth}"
-        begin, commit, undo = (
-            (f"savepoint {name}", f"release {name}", f"rollback to {name}; release {name}")
-            if self._depth
-            else ("begin immediate", "commit", "rollback")
-        )
-        self._connection.execute(begin)
+        self._connection.execute(f"savepoint {name}" if self._depth else "begin immediate")
         self._depth += 1
         try:
             yield
         except BaseException:
             self._depth -= 1
-            if self._connection.in_transaction:
-                for statement in undo.split("; "):
-                    self._connection.execute(statement)
+            self._undo(name)
             raise
         self._depth -= 1
-        self._end(commit)
+        if self._depth:
+            self._end(f"release {name}")
+            return
+        mark = self._mark() if self._lock else None
+        try:
+            self._end("commit")
+        except BaseException:
+            self._undo(name)
+            raise
+        if self._lock and mark:
+            self._lock.keep(mark)
 
     def _end(self, commit: str) -> None:
         self._connection.execute(commit)
+
+    def _undo(self, name: str) -> None:
+        if not self._connection.in_transaction:
+            return
+        if self._connection.trouble or not self._depth:
+            self._connection.undo()  # all of it: nothing more is done here
+            return
+        self._connection.execute(f"rollback to {name}")
+        self._connection.execute(f"release {name}")
 
     def changed_elsewhere(self) -> bool:
         version = self._data_version()
@@ -104,6 +133,7 @@ class SqliteStore:
         }
 
     def close(self) -> None:
+        """May be called twice."""
         self._connection.close()
         if self._lock:
             self._lock.release()
@@ -111,8 +141,60 @@ class SqliteStore:
     def _data_version(self) -> int:
         return int(self._connection.execute("pragma data_version").fetchone()[0])
 
+    def _mark(self) -> Mark:
+        return Mark(*self._connection.execute(MARK).fetchone())
 
-def _prepare(connection: sqlite3.Connection, path: Path, synchronous: str, *, migrate: bool) -> None:
+    def _come_as_far(self, path: Path, lock: WriterLock) -> None:
+        """Raises `StoreTrouble` where less is in the store than its last owner had committed."""
+        was, now = lock.mark, self._mark()
+        if was is not None and (now.journal < was.journal or now.steps < was.steps):
+            raise StoreTrouble(
+                f"the store {path} is older than it was: it holds {now.journal} events and {now.steps} steps of effects, and its"
+                f" last owner had committed {was.journal} and {was.steps}",
+                f"If {path.name}-wal was moved or deleted, put it back beside the store. If the store cannot be had as it was, or"
+                f" is an older copy on purpose, say so: `instep restore {path}`; what may have been sent since is then looked up"
+                " before anything is sent",
+            )
+        lock.keep(now)
+
+
+def _locked(path: Path) -> WriterLock:
+    if path.is_dir():
+        raise StoreTrouble(f"the store {path} is a folder", "Name the file with --database")
+    if not path.resolve().parent.is_dir():
+        raise StoreTrouble(
+            f"there is no folder {path.parent} for the store {path.name}", "Make it, or name the store with --database"
+        )
+    try:
+        if path.exists() and path.stat().st_nlink > 1:
+            raise StoreTrouble(
+                f"the store {path} has a second name (a hard link)",
+                "Two processes could then write it without seeing each other. Keep one name; a symbolic link may lead to it",
+            )
+        return WriterLock(path)
+    except OSError as fault:
+        raise trouble_of(lock_file(path), fault) or fault from None
+
+
+def _as_it_was_left(path: Path, lock: WriterLock) -> None:
+    """A new file is made for its owner alone, whatever the umask. Raises `StoreTrouble` where a store is gone."""
+    if path.exists():
+        return
+    if lock.mark is not None and lock.mark > Mark(0, 0):
+        raise StoreTrouble(
+            f"the store {path} is gone: its last owner had committed {lock.mark.journal} events",
+            f"Put it back, or a backup with `instep restore`. To begin without any memory of what was sent, delete"
+            f" {lock_file(path)}",
+        )
+    try:
+        made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.fchmod(made, 0o600)
+        os.close(made)  # before SQLite opens it: closing it later would drop SQLite's own locks
+    except OSError as fault:
+        raise trouble_of(path, fault) or fault from None
+
+
+def _prepare(connection: Connection, path: Path, synchronous: str, *, migrate: bool) -> None:
     connection.execute("pragma foreign_keys = on")
     connection.execute(f"pragma synchronous = {synchronous}")
     database = Database(connection, execute_plugins=False)
