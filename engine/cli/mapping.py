@@ -10,8 +10,10 @@ from engine.cli.output import misused
 from engine.facts.codec import encode_fields
 from engine.facts.merge import fields_of, merge
 from engine.facts.outside import Event, installed_actions
+from engine.facts.record import Observation
 from engine.language.mapping import observe
 from engine.language.pack import load, project_root
+from engine.language.ruleset import RuleSet
 from engine.problems import did_you_mean
 
 
@@ -24,16 +26,16 @@ def mapped(root: Path | None, client: str, kind: str, payload: bytes, about: str
     found, aside = observe(rule_set.mappings[kind], event)
     if aside:
         return {"set_aside": aside[0].reason, "place": str(aside[0].place), "path": aside[0].path}
-    records = []
-    for observation in found:
-        fields = fields_of(merge(None, observation))
-        records.append(
-            {
-                "kind": observation.kind,
-                "key": observation.key,
-                "version": observation.version,
-                "links": sorted(f"{k}:{key}" for k, key in observation.links),
-                "fields": encode_fields(rule_set.vocabulary, observation.kind, fields),
-            }
-        )
-    return {"records": records}
+    return {"records": [record_json(rule_set, observation) for observation in found]}
+
+
+def record_json(rule_set: RuleSet, observation: Observation) -> dict[str, Any]:
+    """The record an observation makes by itself."""
+    fields = fields_of(merge(None, observation))
+    return {
+        "kind": observation.kind,
+        "key": observation.key,
+        "version": observation.version,
+        "links": sorted(f"{k}:{key}" for k, key in observation.links),
+        "fields": encode_fields(rule_set.vocabulary, observation.kind, fields),
+    }

@@ -124,7 +124,10 @@ def activate(database: Path | None, client: str | None, hash_: str, by: str) -> 
         known = json.loads(store.rule_sets.status() or "{}").get("waiting") or {}
         if hash_ and not str(known.get("hash", "")).startswith(hash_):
             _found(store, hash_)
-        asked = store.rule_sets.request(hash_, by, datetime.now(UTC))
+        now = datetime.now(UTC)
+        with store.transaction():
+            asked = store.rule_sets.request(hash_, by, now)
+            store.audit.append(now, by, "asked for activation", hash_ or "what waits")
         if not is_held(store_path(database, client)):
             return "Noted. No service is running: it is activated at the next start.", True
         end = time.monotonic() + PATIENCE.total_seconds()

@@ -45,6 +45,22 @@ class Seen:
     memory: Memory
     now: datetime
 
+    @property
+    def acknowledged(self) -> Mapping[str, str]:
+        """Effects whose refusal a person is done with, as items, with who it was and why."""
+        return acknowledged(self.memory)
+
+
+def acknowledged(memory: Memory) -> dict[str, str]:
+    """By item, as rules with `each: effect` name it."""
+    return {f"effect:{e.key}": e.acknowledged for e in memory.effects if e.acknowledged and e.status == "refused"}
+
+
+def known_refusals(memory: Memory, now: datetime) -> dict[str, ExceptionState]:
+    """Refusals a person is done with, as promises see them: somebody knows of each, though nobody is asked any more."""
+    done = acknowledged(memory)
+    return {item: ExceptionState(item, "acknowledged", item, "", "", "low", by, now) for item, by in done.items()}
+
 
 def attend(seen: Seen) -> Attention:
     """Raised by rules, then what could not be decided, then what the engine itself has to say."""
@@ -87,6 +103,8 @@ def _why_closed(was: ExceptionState, seen: Seen) -> str:
     answer = seen.given.get((was.rule, was.item))
     if answer is not None:
         return f"answered: {answer}"
+    if was.item in seen.acknowledged:
+        return f"acknowledged by {seen.acknowledged[was.item]}"
     if was.rule in BUILT_IN:
         return "no longer the case"
     rule = seen.rule_set.rule(was.rule)
@@ -103,7 +121,7 @@ def _raise(seen: Seen, standing: Standing, raising: Raise, opened: dict[str, Exc
         prefix = key_of(rule.id, item, "", rule.mode)
         keep.update(k for k in seen.memory.exceptions if k.startswith(prefix))
         return
-    if not standing.ready:
+    if not standing.ready or item in seen.acknowledged:
         return
     about = about_text(raising.about.value(env)) if raising.about is not None else ""
     if raising.answers and (rule.id, item) in seen.given:
@@ -180,7 +198,7 @@ def _outcomes(seen: Seen) -> Iterable[ExceptionState]:
     raising = (s for s in seen.standings if s.rule.raises and s.rule.mode == "live" and s.rule.each is not None)
     owned = {s.item for s in raising if s.rule.each is not None and s.rule.each.kind == "effect"}
     for rec in seen.view.index.get("effect", {}).values():
-        if rec["status"] in {"refused", "unsure"} and rec.item not in owned:
+        if rec["status"] in {"refused", "unsure"} and rec.item not in owned and rec.item not in seen.acknowledged:
             how = f"was refused ({rec['reason']})" if rec["status"] == "refused" else "may or may not have happened"
             yield _built_in(
                 seen,

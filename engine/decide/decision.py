@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from engine.decide.attention import Seen, attend, continued, earliest_snooze_end
+from engine.decide.attention import Seen, attend, continued, earliest_snooze_end, known_refusals
 from engine.decide.match import Pass, Standing, answers_given, match, standings
 from engine.decide.memory import ExceptionState, Memory
 from engine.decide.outcomes import settled, settled_elsewhere
@@ -206,7 +206,7 @@ def _attended(
     )
     exceptions = dict(attention.exceptions)
     opened = {key: one for key, one in exceptions.items() if one.mode == "live"}
-    checked = check_promises(rule_set, basis.view, opened, now)
+    checked = check_promises(rule_set, basis.view, opened | known_refusals(memory, now), now)
     breaches = {e.key: e for e in checked.breaches}
     for key, breach in breaches.items():
         exceptions[key] = continued(memory.exceptions.get(key), breach, now)

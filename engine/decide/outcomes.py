@@ -76,8 +76,24 @@ def retried(memory: Memory, key: str) -> Memory:
     """A person asks for a refused effect again: rules, vetoes and claims decide anew."""
     effect = _of(memory, key, "refused")
     return memory.with_effect(
-        replace(effect, status="planned", settled_at=None, not_before=None, attempts=0, reason="", detail="")
+        replace(effect, status="planned", settled_at=None, not_before=None, attempts=0, reason="", detail="", acknowledged="")
     )
+
+
+def looked_for(memory: Memory, key: str) -> Memory:
+    """A person does not want to wait: what is unsure is looked up now, and what was put off is due now. Nothing is sent for it
+    that would not be sent later.
+    """
+    effect = _of(memory, key, "unsure", "planned")
+    if effect.status == "planned" and effect.not_before is None:
+        raise WrongState(f"effect {key} is planned and was not put off: it leaves by itself")
+    return memory.with_effect(replace(effect, not_before=None))
+
+
+def acknowledged(memory: Memory, key: str, by: str, why: str) -> Memory:
+    """A person is done with a refusal: nothing is sent again, and nobody is asked about it any more."""
+    effect = _of(memory, key, "refused")
+    return memory.with_effect(replace(effect, acknowledged=f"{by}: {why}" if why else by))
 
 
 def interrupted(memory: Memory) -> Memory:

@@ -349,7 +349,7 @@ class Dispatch:
         """The step, what is decided after it, and that it was taken, in one commit."""
         now = self._clock()
         with self._store.transaction():
-            self._worker.decide(case_id, before=lambda memory: step.taken(memory, now))
+            self._worker.decide(case_id, before=lambda memory: step.taken(memory, now), at=now)
             self._keep(case_id, step, now)
 
     def _keep(self, case_id: int, step: Step, at: datetime) -> None:

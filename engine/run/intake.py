@@ -16,12 +16,13 @@ from engine.facts.record import Observation
 from engine.language.mapping import Reader
 from engine.language.ruleset import RuleSet
 from engine.run.clock import Clock
-from engine.run.deeds import PERSON, Deed
+from engine.run.deeds import PERSON, Deed, mark
 from engine.run.fetching import Asking
 from engine.run.linking import Linking
 from engine.run.logs import where
 from engine.run.observing import Observing
 from engine.run.worker import Worker
+from engine.store.aside import Aside
 from engine.store.base import ExceptionEntry, Journalled, Store
 from engine.store.stamps import stamp
 
@@ -61,11 +62,12 @@ class Intake:
         if not batch:
             return False
         with self._store.transaction():
+            now = self._clock()
+            self._store.journal.move_to(batch[-1].seq, now)  # what is decided below was decided after these
             touched: dict[int, None] = {}
             for entry in batch:
-                touched |= dict.fromkeys(sorted(self._take(entry)))
-            self._store.journal.move_to(batch[-1].seq, self._clock())
-            self._worker.decide_all(touched)
+                touched |= dict.fromkeys(sorted(self._take(entry, now)))
+            self._worker.decide_all(touched, now)
         return True
 
     def take_again(self, seqs: Iterable[int]) -> None:
@@ -79,17 +81,18 @@ class Intake:
         for seq in sorted(set(seqs)):
             entry = self._store.journal.one(seq)
             if entry is not None and entry.event.connector != PERSON:
-                touched |= self._take(entry)
+                touched |= self._take(entry, self._clock())
         return touched
 
-    def _take(self, entry: Journalled) -> set[int]:
+    def _take(self, entry: Journalled, now: datetime) -> set[int]:
         """The cases to decide again. An event that cannot be taken in is set aside whole and stops no other."""
         try:
             with self._store.transaction():
                 self._store.journal.no_longer_aside(entry.seq, self._clock())
-                return self._deed(entry) if entry.event.connector == PERSON else self._observations(entry)
+                return self._deed(entry, now) if entry.event.connector == PERSON else self._observations(entry)
         except _CannotTake as no:
             self._set_aside(entry, no.reason, "", "")
+            self._not_done(entry.event, no.reason)
         except Exception as fault:
             self._log.error("event_failed", seq=entry.seq, kind=entry.event.kind, **where(fault))
             self._set_aside(entry, f"fault: {type(fault).__name__}: {fault}", "", type(fault).__name__)
@@ -104,15 +107,17 @@ class Intake:
             self._set_aside(entry, f"{no.path}: {no.reason}" if no.path else no.reason, str(no.place), no.path)
         return touched
 
-    def _deed(self, entry: Journalled) -> set[int]:
+    def _deed(self, entry: Journalled, now: datetime) -> set[int]:
         """What a person decided, done at once: the answer belongs to what was open at that moment."""
         try:
             deed = Deed.of(entry.event)
+            if deed.event_seq:
+                return self._about_event(deed, entry.event.observed_at, now)
             if deed.kind == "person.correct":
                 return self._correct(deed, entry)
-            self._worker.catch_up(case_of_deed(self._store, deed))
+            self._worker.catch_up(case_of_deed(self._store, deed), now)
             case_id = case_of_deed(self._store, deed)
-            self._worker.decide(case_id, before=lambda memory: deed.done_to(memory, entry.event.observed_at))
+            self._worker.decide(case_id, before=lambda memory: deed.done_to(memory, entry.event.observed_at), at=now)
         except NotPossible as no:
             raise _CannotTake(str(no)) from None
         return set()
@@ -121,14 +126,37 @@ class Intake:
         correction = correction_of(self._worker.rule_set, deed, entry.event.observed_at)
         return self._observing.observe(correction, entry.seq)
 
+    def _about_event(self, deed: Deed, at: datetime, now: datetime) -> set[int]:
+        """An event that was set aside is read again, or marked as nothing to be read. Raises NotPossible."""
+        aside, event = aside_of(self._store, deed)
+        if deed.kind == "person.discard":
+            self._store.asides.discard(event.seq, deed.by, deed.reason, at)
+            touched, why = set[int](), f"{deed.by} discarded what waited: {deed.reason}"
+        else:
+            self._store.asides.restore(event.seq)
+            touched, why = self._take(event, now), f"{deed.by} had it read again"
+        if not self._store.asides.wait(aside.told):
+            self._store.exceptions.close_one(None, aside.told, now, why)
+        return touched
+
+    def _not_done(self, event: Event, why: str) -> None:
+        """The audit trail says who wanted what was then not possible."""
+        try:
+            deed = Deed.of(event)
+        except NotPossible:
+            return
+        details = {"wanted": deed.kind.partition(".")[2]}
+        self._store.audit.append(self._clock(), deed.by, "not done", deed.key, case=deed.case, reason=why, details=details)
+
     def _set_aside(self, entry: Journalled, reason: str, place: str, path: str) -> None:
         """Kept whole. A person is told once per kind, place and field, not once per payload."""
         now = self._clock()
         self._log.warning("event_set_aside", seq=entry.seq, kind=entry.event.kind, reason=reason, place=place)
+        told = _aside_entry(f"{entry.event.kind}:{place}:{path}", entry.event.kind, reason, place, now)
         self._store.journal.set_aside(entry.seq, reason, place, now)
-        self._store.exceptions.raise_one(
-            None, _aside_entry(f"{entry.event.kind}:{place}:{path}", entry.event.kind, reason, place, now)
-        )
+        self._store.asides.telling(entry.seq, told.key)
+        if self._store.asides.wait(told.key):  # not where a person discarded it
+            self._store.exceptions.raise_one(None, told)
 
 
 class _CannotTake(Exception):  # noqa: N818 - a verdict, with the reason a person reads
@@ -143,6 +171,21 @@ def case_of_deed(store: Store, deed: Deed) -> int:
     if case is None:
         raise NotPossible(f"there is no case {deed.case}")
     return case.id
+
+
+def aside_of(store: Store, deed: Deed) -> tuple[Aside, Journalled]:
+    """The event that was set aside and that a deed is about. Raises NotPossible, saying what can be done instead."""
+    seq = deed.event_seq
+    aside, entry = store.asides.of(seq), store.journal.one(seq)
+    if aside is None or entry is None or mark(entry.event) != deed.value:
+        raise NotPossible(f"event {seq} was never set aside: `instep events list` shows what was")
+    if aside.state == "read":
+        raise NotPossible(f"event {seq} has been taken in meanwhile, at {stamp(aside.taken_in_at or aside.at)}")
+    if entry.event.connector == PERSON and deed.kind != "person.discard":
+        raise NotPossible(f"event {seq} is what a person wanted: if it is still wanted, do it again, and discard this one")
+    if aside.state == "discarded" and deed.kind == "person.discard":
+        raise NotPossible(f"event {seq} is discarded already, by {aside.discarded_by}: {aside.discarded_for}")
+    return aside, entry
 
 
 def correction_of(rule_set: RuleSet, deed: Deed, at: datetime) -> Observation:

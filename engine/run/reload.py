@@ -156,8 +156,8 @@ class Reload:
             await asyncio.sleep(0)
         return comparing.finish()
 
-    def _swap(self, candidate: Candidate, *, by: str, why: str, passed_over: str = "") -> None:
-        self._service.activate(candidate.rule_set, candidate.texts, by=by, why=why, passed_over=passed_over)
+    def _swap(self, candidate: Candidate, *, by: str, why: str, passed_over: str = "", held_back: tuple[str, ...] = ()) -> None:
+        self._service.activate(candidate.rule_set, candidate.texts, by=by, why=why, passed_over=passed_over, held_back=held_back)
         self._state.passed_over = passed_over
         self._state.waiting = None
 
@@ -168,7 +168,7 @@ class Reload:
         if waiting is not None and waiting.candidate.rule_set.hash.startswith(wanted):
             if waiting.restart:
                 return None
-            self._swap(waiting.candidate, by=request.asked_by, why="activated by hand")
+            self._swap(waiting.candidate, by=request.asked_by, why="activated by hand", held_back=waiting.reasons)
             return f"{self._service.rule_set.hash} is active", True
         if not wanted:
             return await self._grant_disk(request)

@@ -14,17 +14,19 @@ import structlog
 from engine.facts.budget import Limit
 from engine.facts.outside import Codes, Connector, Event, Hint
 from engine.language.ruleset import RuleSet
+from engine.run import audit
 from engine.run.budget import Budget, quota_of
 from engine.run.catching_up import CatchUp
 from engine.run.clock import Clock, VirtualClock
-from engine.run.deeds import Deed
+from engine.run.deeds import Deed, noted
 from engine.run.dispatch import Dispatch
 from engine.run.fetching import Asking, Fetcher
-from engine.run.intake import Intake, case_of_deed, correction_of
+from engine.run.intake import Intake, aside_of, case_of_deed, correction_of
 from engine.run.polls import Polls
 from engine.run.valid_codes import CodeWatch
 from engine.run.worker import Worker
 from engine.store.base import Store
+from engine.store.trouble import StoreTrouble
 
 GLANCE = timedelta(seconds=1)  # how often the store is looked at for what another process wrote
 MOST_ROUNDS = 10_000  # a step that does not come to an end is a fault, not work
@@ -51,6 +53,7 @@ class Service:
         by: str = "instep",
         why: str = "start",
         passed_over: str = "",
+        settings: str = "",
         codes: LiveCodes | None = None,
         points: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -77,6 +80,8 @@ class Service:
         self._codes = codes if codes is not None else LiveCodes()
         self.rules_status: Callable[[], dict[str, Any]] = dict
         self.activate(rule_set, files or {}, by=by, why=why, passed_over=passed_over, before=before)
+        with store.transaction():
+            audit.started(store, clock(), rule_set.hash, settings)
         self._dispatch.recover()
 
     @property
@@ -92,12 +97,14 @@ class Service:
         why: str = "",
         passed_over: str = "",
         before: RuleSet | None = None,
+        held_back: Sequence[str] = (),
     ) -> None:
         """Decides with this rule set from now on: it is journalled and swapped in. Where it means something else than the one
         before, every open case is looked at anew before anything more is done for it, and where payloads become other records,
         what was kept is mapped anew.
 
-        `before` is the last active one where this process has not used it. Raises ValueError for the store of another client.
+        `before` is the last active one where this process has not used it, `held_back` why the set waited until a person wanted
+        it all the same. Raises ValueError for the store of another client.
         """
         last = self.store.rule_sets.current()
         if last is not None and last.client != rule_set.client:
@@ -107,6 +114,8 @@ class Service:
         changed = last is None or last.hash != rule_set.hash
         with self.store.transaction():
             rule_set_id = self.store.rule_sets.activate(rule_set, files, now, by, why, passed_over)
+            if changed:
+                audit.activated(self.store, now, rule_set.hash, by, why, last.hash if last else "", held_back)
             unfinished = self._active is None and last is not None and last.caught_up_at is None
             if changed or unfinished:
                 self._catch_up.begin(rule_set_id, mapping=not changed or before is None or not maps_alike(before, rule_set))
@@ -129,13 +138,16 @@ class Service:
     def deed(self, deed: Deed) -> None:
         """What a person decided. Raises NotPossible, saying what can be done instead."""
         now = self.clock()
-        if deed.kind == "person.correct":
+        if deed.event_seq:
+            aside_of(self.store, deed)
+        elif deed.kind == "person.correct":
             correction_of(self.rule_set, deed, now)
         else:
             row = self.store.cases.get(case_of_deed(self.store, deed))
             if row is not None:
                 deed.done_to(self.worker.memory(row), now)
-        self.hear([deed.event(now)])
+        noted(self.store, deed, now)
+        self._woken.set()
 
     async def step(self) -> datetime | None:
         """Does all that is due until nothing is, and answers when the next thing will be."""
@@ -185,6 +197,8 @@ class Service:
         """Connections and store. An effect that is being sent becomes unsure at the next start."""
         for connector in self.connectors.values():
             await connector.close()
+        with suppress(StoreTrouble):  # the trail then says that it was cut off, as it was
+            audit.stopped(self.store, self.clock())
         self.store.close()
 
     def status(self) -> dict[str, Any]:

@@ -83,10 +83,10 @@ class Worker:
         """These were decided with another rule set: before anything is done for one of them, it is decided anew."""
         self._behind.update(case_ids)
 
-    def catch_up(self, case_id: int) -> bool:
+    def catch_up(self, case_id: int, at: datetime | None = None) -> bool:
         """Decides the case if it was not decided yet since the rule set was activated. False if it cannot be."""
         if case_id in self._behind:
-            self.decide_all([case_id])
+            self.decide_all([case_id], at)
         return case_id not in self._behind
 
     def case(self, row: CaseRow) -> Case:
@@ -102,9 +102,15 @@ class Worker:
         row = self._store.cases.get(case_id)
         return self.memory(row).effect(key) if row else None
 
-    def decide(self, case_id: int, before: Change = unchanged, after: Callable[[Decision], Memory] | None = None) -> Decision:
+    def decide(
+        self,
+        case_id: int,
+        before: Change = unchanged,
+        after: Callable[[Decision], Memory] | None = None,
+        at: datetime | None = None,
+    ) -> Decision:
         """Decides the case and keeps the outcome. `before` changes its memory first; `after` what the decision left of it,
-        and is not decided on again.
+        and is not decided on again. `at` is the instant of what it is decided for: lived again, it is decided at that one.
         """
         behind = case_id in self._behind
         with self._store.transaction():
@@ -114,10 +120,10 @@ class Worker:
                 row = self._store.cases.named(row.name)  # it may be part of another case now
             if row is None:
                 raise LookupError(f"there is no case {case_id}")
-            now = self._clock()
-            case = self.case(row)
-            decision = decide(self.rule_set, case, before(self.memory(row)), now, self._passes.get(row.id))
-            self._keep(row, case, decision, after(decision) if after else decision.memory)
+            now = at or self._clock()
+            case, was = self.case(row), self.memory(row)
+            decision = decide(self.rule_set, case, before(was), now, self._passes.get(row.id))
+            self._keep(row, case, decision, was, after(decision) if after else decision.memory)
             if behind:
                 self.reschedule(row.id)
         self._behind.difference_update((case_id, row.id))
@@ -139,13 +145,13 @@ class Worker:
         """What deciding the case now would come to. Nothing is kept."""
         return decide(self.rule_set, self.case(row), self.memory(row), self._clock(), self._passes.get(row.id))
 
-    def decide_all(self, case_ids: Iterable[int]) -> None:
+    def decide_all(self, case_ids: Iterable[int], at: datetime | None = None) -> None:
         """Each of them; one that cannot be decided is put before a person and tried again later, and stops no other."""
         for case_id in case_ids:
             if self._store.cases.get(case_id) is None:
                 continue
             try:
-                self.decide(case_id)
+                self.decide(case_id, at=at)
             except Exception as fault:
                 self._log.error("case_failed", case=case_id, **where(fault))
                 self._failed(case_id, fault)
@@ -163,9 +169,9 @@ class Worker:
             self._behind.discard(case_id)
             self._behind.add(into)
 
-    def _keep(self, row: CaseRow, case: Case, decision: Decision, memory: Memory) -> None:
+    def _keep(self, row: CaseRow, case: Case, decision: Decision, was: Memory, memory: Memory) -> None:
         text = _text(memory)
-        self._rename(row)
+        self._rename(row, was)
         kept = replace(
             row,
             opened_at=case.opened_at,
@@ -177,8 +183,8 @@ class Worker:
         if kept != row:
             self._store.cases.save(kept)
         if text != row.memory:
-            self._keep_effects(row, case, memory)
-        reasons = {found.key: why for found, why in decision.closed}
+            self._keep_effects(row, case, was, memory)
+        reasons = {found.key: why for found, why in decision.closed} | answers_given(was, memory)
         entries = [exception_entry(found) for found in memory.exceptions.values()]
         self._store.exceptions.replace(row.id, entries, decision.now, reasons)
         trace, digest = summary_text(decision)
@@ -191,15 +197,15 @@ class Worker:
             trace=trace,
         )
 
-    def _rename(self, row: CaseRow) -> None:
+    def _rename(self, row: CaseRow, memory: Memory) -> None:
         """Exceptions of renamed rules go on under their new key, with whom they are assigned to."""
         renames = self.rule_set.renames
-        for key, found in self.memory(row).exceptions.items() if renames else ():
+        for key, found in memory.exceptions.items() if renames else ():
             if found.rule in renames:
                 self._store.exceptions.rename(row.id, key, renamed_key(found, renames), renames[found.rule])
 
-    def _keep_effects(self, row: CaseRow, case: Case, memory: Memory) -> None:
-        was = {e.key: e for e in self.memory(row).effects}
+    def _keep_effects(self, row: CaseRow, case: Case, before: Memory, memory: Memory) -> None:
+        was = {e.key: e for e in before.effects}
         now = {e.key: e for e in memory.effects}
         changed = [e for e in now.values() if was.get(e.key) != e]
         self._store.outbox.put(row.id, [effect_entry(e, due_at(e, self.rule_set, self._zone, case.opened_at)) for e in changed])
@@ -222,6 +228,17 @@ class Worker:
         with self._store.transaction():
             self._store.cases.save(replace(row, open=True, wake_at=now + wait, failures=row.failures + 1))
             self._store.exceptions.raise_one(case_id, _fault_entry(row.name, fault, now))
+
+
+def answers_given(before: Memory, after: Memory) -> dict[str, str]:
+    """Why exceptions are there no more that a person has answered, by key."""
+    new = {key: answer for key, answer in after.answers.items() if before.answers.get(key) != answer}
+    gone = {key: one for key, one in before.exceptions.items() if key not in after.exceptions} if new else {}
+    return {
+        key: f'{new[one.rule, one.item].by} answered "{new[one.rule, one.item].answer}"'
+        for key, one in gone.items()
+        if (one.rule, one.item) in new
+    }
 
 
 def opened_at(records: Iterable[RecordState], otherwise: datetime) -> datetime:

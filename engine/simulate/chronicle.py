@@ -118,11 +118,23 @@ def _deed(at: datetime, event: Event) -> Line:
         case "person.answer":
             return Line(at, "person", f'{deed.by} answered "{deed.value}" to {rule}', rule)
         case "person.resolve":
-            return Line(at, "person", f"{deed.by} resolved {rule}", rule)
+            return Line(at, "person", f"{deed.by} resolved {rule}{_because(deed)}", rule)
         case "person.retry":
-            return Line(at, "person", f"{deed.by} asked for {deed.key} to be tried again")
+            return Line(at, "person", f"{deed.by} asked for {deed.key} to be tried again{_because(deed)}")
+        case "person.look":
+            return Line(at, "person", f"{deed.by} wanted {deed.key} looked at now")
+        case "person.acknowledge":
+            return Line(at, "person", f"{deed.by} is done with {deed.key}, which was refused{_because(deed)}")
+        case "person.read_again":
+            return Line(at, "person", f"{deed.by} had what was set aside read again")
+        case "person.discard":
+            return Line(at, "person", f"{deed.by} discarded what was set aside{_because(deed)}")
         case "person.correct":
             return Line(at, "person", f"{deed.by} corrected {deed.key} to {deed.value}")
+
+
+def _because(deed: Deed) -> str:
+    return f": {deed.reason}" if deed.reason else ""
 
 
 def _step(moment: Moment, step: Step, seen: Seen | None) -> Line:

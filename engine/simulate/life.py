@@ -17,7 +17,7 @@ from engine.facts.outside import Event
 from engine.language.files import Files
 from engine.language.ruleset import RuleSet
 from engine.run.candidate import candidate_of
-from engine.run.deeds import PERSON
+from engine.run.deeds import OF_EVENTS, PERSON
 from engine.simulate import parts
 from engine.simulate.backtest import client_changes
 from engine.simulate.history import Activated, Entry, Looked, Stepped, activations, recorded
@@ -199,12 +199,16 @@ def _replayed(part: Part, entries: Sequence[tuple[int, Cause]], rule_sets: Mappi
 def _life(replay: Replay, lived: _Lived, case: CaseRow, entries: Sequence[tuple[int, Cause]], ends: datetime | None) -> Life:
     ours = {case.id} | {gone for gone in replay.absorbed if _lives_on_in(replay.absorbed, gone) == case.id}
     moments = [Moment(e.at, e, by, tuple(s for s in found if s.case_id in ours)) for e, by, found in lived]
-    told = [m for m in moments if m.seen or isinstance(m.cause, Activated)]
+    told = [m for m in moments if m.seen or isinstance(m.cause, Activated) or _about_what_was_set_aside(m.cause)]
     first_decided = next(n for n, m in enumerate(told) if m.seen)
     wanted = [e.digest for _, e in entries if isinstance(e, Looked) and e.case == case.name]
     same = _same(wanted, [s.digest for m in told for s in m.seen if s.case_id == case.id])
     kept = told[first_decided:]
     return Life(case.name, tuple(kept), ends or kept[-1].at, len(wanted), same)
+
+
+def _about_what_was_set_aside(cause: Cause) -> bool:
+    return isinstance(cause, ToldAt) and any(one.person is not None and one.person.kind in OF_EVENTS for one in cause.events)
 
 
 def _case(replay: Replay, part: Part, wanted: str) -> CaseRow:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import sqlite3
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -80,6 +80,7 @@ def cut(
 ) -> Cut:
     """Writes the parts of a history to a new file. What belongs together under any of the rule sets is one part."""
     union = _Union()
+    asides: dict[str, list[list[str] | None]] = {}  # what events that some rule set cannot read tell of, by mark
     telling = Telling(rule_sets)
     kinds = frozenset(kind for rule_set in rule_sets for kind in rule_set.vocabulary.client)
     events = aside = 0
@@ -90,7 +91,7 @@ def cut(
             ends = ends if isinstance(entry, Outcome) else entry.at
             if isinstance(entry, TakenIn):
                 events += len(entry.events)
-                aside += _cut_events(db, union, telling.told(entry), number, kinds)
+                aside += _cut_events(db, union, telling.told(entry), number, kinds, asides)
             elif not isinstance(entry, Activated):  # a replay is told which rule sets to use
                 node = union.number(entry.case)
                 _write(db, node, number, entry)
@@ -109,14 +110,23 @@ def cut(
         return Cut(path, events, aside, *_spans(db, spans), ends)
 
 
-def _cut_events(db: sqlite3.Connection, union: _Union, entry: ToldAt, number: int, kinds: frozenset[str]) -> int:
+def _cut_events(
+    db: sqlite3.Connection,
+    union: _Union,
+    entry: ToldAt,
+    number: int,
+    kinds: frozenset[str],
+    asides: dict[str, list[list[str] | None]],
+) -> int:
     """One entry for each part that some of the events belong to. Answers how many belong to none."""
     by_part: dict[int, list[Told]] = {}
     aside = 0
     for told in entry.events:
-        nodes = _nodes(told, kinds)
+        nodes = _nodes(told, kinds, asides)
+        if told.mark:
+            asides[told.mark] = nodes
         parts = sorted({SHARED if names is None else _joined(union, names) for names in nodes})
-        aside += not parts
+        aside += not parts and told.person is None
         for part in parts:
             by_part.setdefault(part, []).append(told)
     for part, events in by_part.items():
@@ -131,10 +141,10 @@ def _joined(union: _Union, names: Sequence[str]) -> int:
     return numbers[0]
 
 
-def _nodes(told: Told, kinds: frozenset[str]) -> list[list[str] | None]:
+def _nodes(told: Told, kinds: frozenset[str], asides: Mapping[str, list[list[str] | None]]) -> list[list[str] | None]:
     """For each record the event tells of, the names of all it is tied to; None for records of the client."""
     if told.person is not None:
-        return _of_person(told.person)
+        return _of_person(told.person, asides)
     every = dict.fromkeys((one.kind, one.key, one.links) for observed in told.observed.values() for one in observed)
     return [
         None if kind in kinds else [f"{kind}:{key}", *(f"{other}:{name}" for other, name in sorted(links))]
@@ -142,9 +152,11 @@ def _nodes(told: Told, kinds: frozenset[str]) -> list[list[str] | None]:
     ]
 
 
-def _of_person(event: Event) -> list[list[str] | None]:
+def _of_person(event: Event, asides: Mapping[str, list[list[str] | None]]) -> list[list[str] | None]:
     try:
         deed = Deed.of(event)
+        if deed.event_seq:
+            return asides.get(deed.value, [])
         if deed.kind == "person.correct":
             kind, key, _, _ = corrected(deed)
             return [[f"{kind}:{key}"]]

@@ -27,7 +27,7 @@ from engine.language.mapping import Reader
 from engine.language.ruleset import RuleSet
 from engine.run.cadence import due_at
 from engine.run.clock import VirtualClock
-from engine.run.deeds import PERSON, Deed
+from engine.run.deeds import PERSON, Deed, mark
 from engine.run.intake import correction_of
 from engine.run.linking import Linking
 from engine.run.observing import Observing
@@ -44,12 +44,16 @@ MOST_ROUNDS = 10_000  # timers and sends at one instant; more is a case that doe
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event as a replay takes it: a person's own, or what the mappings of each rule set made of it, by `mappings_of`."""
+    """One event as a replay takes it: a person's own, or what the mappings of each rule set made of it, by `mappings_of`.
+
+    `mark` is what a person's deed about it names it by, where any of them set it aside.
+    """
 
     what: str
     person: Event | None = None
     observed: Mapping[str, tuple[Observation, ...]] = field(default_factory=dict)
     aside: Mapping[str, int] = field(default_factory=dict)
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Telling:
         for name, rule_set in self._rule_sets.items():
             found, no = self._readers[name].observe(rule_set.mappings.get(event.kind, ()), event)
             observed[name], aside[name] = tuple(found), len(no)
-        return Told(what, None, observed, aside)
+        return Told(what, None, observed, aside, mark(event) if any(aside.values()) else "")
 
 
 def mappings_of(rule_set: RuleSet) -> str:
@@ -148,6 +152,7 @@ class Replay:
         self._zone = ZoneInfo(rule_set.time_zone)
         self._seq = 0
         self._told: dict[int, Told] | None = {} if changes_rules else None  # what is mapped anew with other rules
+        self._discarded: set[str] = set()  # marks of events that a person does not want read
         self._unmapped: set[int] = set()  # cases whose records are still as the rule set before mapped them
         linking = Linking(self._records, self._cases, self._absorb)
         self._observing = Observing(self, self._records, self._cases, linking, self.clock, lambda _: None)
@@ -172,14 +177,20 @@ class Replay:
             held.basis = None
         if mappings != before:
             self._unmapped.update(self._cases.all_open())
-            for seq in [seq for seq, told in self._told.items() if told.aside.get(before)]:
+            for seq in [seq for seq, told in self._told.items() if self._waits(told, before)]:
                 self._map_anew(seq)
 
-    def _map_anew(self, seq: int) -> None:
+    def _waits(self, told: Told, mappings: str) -> bool:
+        """Whether it was set aside under these mappings and is to be read with others."""
+        return bool(told.aside.get(mappings)) and told.mark not in self._discarded
+
+    def _map_anew(self, seq: int) -> set[int]:
         told = self._told.get(seq) if self._told is not None else None
+        touched: set[int] = set()
         for one in told.observed.get(self._mappings, ()) if told is not None else ():
             if self._is_ours(one):
-                self._observing.observe(one, seq)
+                touched |= self._observing.observe(one, seq)
+        return touched
 
     def case(self, case_id: int) -> CaseRow | None:
         return self._cases.get(case_id)
@@ -267,6 +278,8 @@ class Replay:
     def _person(self, event: Event) -> set[int]:
         try:
             deed = Deed.of(event)
+            if deed.event_seq:
+                return self._about_event(deed)
             if deed.kind == "person.correct":
                 return self._observing.observe(correction_of(self.rule_set, deed, event.observed_at), self._seq)
             row = self.case_named(deed.case)
@@ -277,6 +290,15 @@ class Replay:
             pass
         self.missed_answers += 1
         return set()
+
+    def _about_event(self, deed: Deed) -> set[int]:
+        """What was set aside is read as it was before, unless the rule set became another one since."""
+        if deed.kind == "person.discard":
+            self._discarded.add(deed.value)
+            return set()
+        self._discarded.discard(deed.value)
+        found = [seq for seq, told in (self._told or {}).items() if told.mark == deed.value]
+        return {case_id for seq in found for case_id in self._map_anew(seq)}
 
     def _stepped(self, entry: Stepped) -> None:
         row = self.case_named(entry.case)

@@ -14,7 +14,10 @@ from typing import Any, Protocol
 
 from engine.facts.outside import Event, Ref
 from engine.language.ruleset import RuleSet
+from engine.store.aside import Asides
+from engine.store.audit import AuditTrail
 from engine.store.budgets import Budgets
+from engine.store.effects import Effects
 from engine.store.safekeeping import Safekeeping
 
 Node = tuple[str, str]  # (kind, key) of a record, whether it has come or not
@@ -541,6 +544,15 @@ class Store(Protocol):
 
     @property
     def safekeeping(self) -> Safekeeping: ...
+
+    @property
+    def asides(self) -> Asides: ...
+
+    @property
+    def effects(self) -> Effects: ...
+
+    @property
+    def audit(self) -> AuditTrail: ...
 
     def transaction(self) -> AbstractContextManager[Any]:
         """All or nothing. Inside another it is a part that can fail alone."""

@@ -309,12 +309,42 @@ create table late (
 create index late_by_case on late (case_id, kind, key);
 """
 
+SET_ASIDE_AND_AUDIT = """
+alter table set_aside add column told text not null default '';
+alter table set_aside add column discarded_at text;
+alter table set_aside add column discarded_by text not null default '';
+alter table set_aside add column discarded_for text not null default '';
+
+create table audit (
+    id integer primary key,
+    at text not null,
+    who text not null,
+    did text not null,
+    about text not null,
+    case_name text not null,
+    reason text not null,
+    details text not null,
+    hash_before text not null,
+    hash text not null unique
+);
+create index audit_by_about on audit (about);
+create trigger audit_is_never_changed before update on audit
+    begin select raise(abort, 'the audit trail is never changed'); end;
+create trigger audit_is_never_deleted before delete on audit
+    begin select raise(abort, 'nothing is deleted from the audit trail'); end;
+create trigger audit_is_a_chain before insert on audit
+    when new.id is not (select coalesce(max(id), 0) + 1 from audit)
+    or new.hash_before is not coalesce((select hash from audit order by id desc limit 1), printf('%.64d', 0))
+    begin select raise(abort, 'an audit entry follows the last one'); end;
+"""
+
 STEPS = (
     ("the_first_tables", FIRST),
     ("activations", ACTIVATIONS),
     ("what_happened_when", HISTORY),
     ("what_was_spent", BUDGETS),
     ("safekeeping", SAFEKEEPING),
+    ("set_aside_and_audit", SET_ASIDE_AND_AUDIT),
 )
 
 

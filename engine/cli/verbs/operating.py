@@ -69,43 +69,6 @@ def explain(
         console.print(line)
 
 
-@app.command(epilog="Example: instep exceptions --database demo.sqlite")
-def exceptions(
-    database: Database = None,
-    client: Annotated[str | None, typer.Option(help="The client, where --database is not given.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Also those that are closed.")] = False,
-    json: Json = False,
-) -> None:
-    """What people have to look at, most severe first."""
-    from engine.cli.stored import NotFound, exception_rows, exception_table  # noqa: PLC0415
-
-    try:
-        rows = exception_rows(database, client, only_open=not every)
-    except NotFound as fault:
-        misused(f"instep exceptions: {fault}")
-    if json:
-        print_json({"exceptions": rows})
-    else:
-        console.print(exception_table(rows))
-
-
-@app.command(epilog='Example: instep answer 12 refund --by "Ana" --database demo.sqlite')
-def answer(
-    number: Annotated[int, typer.Argument(help="The exception's number in `instep exceptions`.")],
-    what: Annotated[str, typer.Argument(help="One of its answers; `resolve` where it has none.")],
-    by: Annotated[str, typer.Option(help="Who decides.")],
-    database: Database = None,
-    client: Annotated[str | None, typer.Option(help="The client, where --database is not given.")] = None,
-) -> None:
-    """Decide about an exception. The running service picks it up; without one it waits in the journal."""
-    from engine.cli.stored import NotFound, record_answer  # noqa: PLC0415
-
-    try:
-        console.print(record_answer(database, client, number, what, by))
-    except NotFound as fault:
-        misused(f"instep answer: {fault}")
-
-
 rules = typer.Typer(
     help="The rule sets of a client: which decides, which did before, and activating one by hand.", no_args_is_help=True
 )
@@ -235,22 +198,3 @@ def shadow_report(
     else:
         for line in shadowing.report_lines(found):
             console.print(line)
-
-
-events = typer.Typer(help="What a client's service was told and did, in order.", no_args_is_help=True)
-app.add_typer(events, name="events")
-
-
-@events.command("export", epilog="Example: instep events export --database demo.sqlite > history.jsonl")
-def events_export(database: Database = None, client: OfClient = None) -> None:
-    """The whole history as JSON lines, for `instep simulate --history` anywhere. It holds payloads: treat it as such."""
-    import sys  # noqa: PLC0415
-
-    from engine.cli.stored import NotFound, visited  # noqa: PLC0415
-    from engine.simulate.history import recorded, written  # noqa: PLC0415
-
-    try:
-        with visited(database, client) as store:
-            sys.stdout.writelines(written(recorded(store)))
-    except NotFound as fault:
-        misused(f"instep events export: {fault}")

@@ -91,7 +91,7 @@ class SqliteJournal:
     def waiting_aside(self) -> list[SetAsideRow]:
         rows = self._run(
             "select s.journal_seq, j.connector, j.kind, s.reason, s.place, s.at from set_aside s"
-            " join journal j on j.seq = s.journal_seq where s.taken_in_at is null order by s.id"
+            " join journal j on j.seq = s.journal_seq where s.taken_in_at is null and s.discarded_at is null order by s.id"
         )
         return [SetAsideRow(seq, connector, kind, reason, place, instant(at)) for seq, connector, kind, reason, place, at in rows]
 

@@ -12,9 +12,12 @@ from sqlite_utils import Database
 
 from engine.store.base import NewerStore
 from engine.store.schema import migrations, unknown_steps
+from engine.store.sqlite.aside import SqliteAsides
+from engine.store.sqlite.audit import SqliteAudit
 from engine.store.sqlite.budgets import SqliteBudgets
 from engine.store.sqlite.cases import SqliteCases
 from engine.store.sqlite.connection import Connection, trouble_of
+from engine.store.sqlite.effects import SqliteEffects
 from engine.store.sqlite.exceptions import SqliteExceptions
 from engine.store.sqlite.journal import SqliteJournal
 from engine.store.sqlite.lock import Mark, WriterLock, lock_file
@@ -52,6 +55,9 @@ class SqliteStore:
         self.budgets = SqliteBudgets(connection)
         self.rule_sets = SqliteRuleSets(connection)
         self.safekeeping = SqliteSafekeeping(connection)
+        self.asides = SqliteAsides(connection)
+        self.effects = SqliteEffects(connection)
+        self.audit = SqliteAudit(connection)
         self._seen_version = self._data_version()
 
     @classmethod

@@ -1,0 +1,334 @@
+"""Verbs for what cannot go on by itself: events that were set aside, effects that were refused, are unsure or put off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine.cli.app import Database, Json, Root, app
+from engine.cli.output import FOUND, console, misused, print_json
+
+OfClient = Annotated[str | None, typer.Option("--client", help="The client, where --database is not given.")]
+By = Annotated[str, typer.Option(help="Who decides: a person's name.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before doing it to many.")]
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="[NUMBER]...", help="Numbers of `instep events list`.")]
+Kind = Annotated[str, typer.Option(help="Only events of this kind, such as mirakl.order.")]
+OfConnector = Annotated[str, typer.Option(help="Only events of this connector.")]
+Why = Annotated[str, typer.Option("--why", "--reason", help="Only those with this in the reason they cannot go on.")]
+WhyOnly = Annotated[str, typer.Option("--why", help="Only those with this in the reason they cannot go on.")]
+Speaking = Annotated[str, typer.Option(help="Only events that speak of this order, RMA or whatever it is.")]
+Since = Annotated[str, typer.Option(help="Only since this instant, such as 2026-11-01.")]
+EventStatus = Annotated[str, typer.Option(help="waiting, read, discarded or all.")]
+AllEvents = Annotated[bool, typer.Option("--all", help="All that wait.")]
+Keys = Annotated[list[str] | None, typer.Argument(metavar="[EFFECT]...", help="Keys or numbers of `instep effects list`.")]
+Action = Annotated[str, typer.Option(help="Only effects of this action, such as marketplace.refund.")]
+OfRole = Annotated[str, typer.Option("--connector", help="Only effects through this role, such as marketplace.")]
+OfCase = Annotated[str, typer.Option(help="Only effects of this case, order or RMA.")]
+EffectStatus = Annotated[
+    str, typer.Option(help="planned, performing, unsure, settled, settled_elsewhere, refused, acknowledged, withdrawn or all.")
+]
+AllEffects = Annotated[bool, typer.Option("--all", help="All that cannot go on by themselves.")]
+
+
+def _or_misused(verb: str, what: Callable[[], Any]) -> Any:
+    """What it answers; what was asked wrongly is said, and ends the program."""
+    from engine.cli.stored import NotFound  # noqa: PLC0415
+
+    try:
+        return what()
+    except NotFound as fault:
+        misused(f"instep {verb}: {fault}")
+
+
+def _told(json: bool, name: str, rows: Sequence[dict[str, Any]], lines: Callable[[Any], Sequence[Any]]) -> None:
+    """Prints what came of each; the program ends with 1 where something could not be done."""
+    if json:
+        print_json({name: rows})
+    else:
+        for line in lines(rows):
+            console.print(line)
+    if not all(row["fine"] for row in rows):
+        raise typer.Exit(FOUND)
+
+
+events = typer.Typer(
+    help="What a client's service was told: what was set aside and why, trying a mapping on it, and the whole history.",
+    no_args_is_help=True,
+)
+app.add_typer(events, name="events")
+
+
+@events.command("list", epilog="Example: instep events list --kind returngo.rma --database demo.sqlite")
+def events_list(
+    kind: Kind = "",
+    connector: OfConnector = "",
+    why: Why = "",
+    case: Speaking = "",
+    since: Since = "",
+    status: EventStatus = "waiting",
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """Events that could not be taken in. They are kept whole, and read again by themselves when mappings change."""
+    from engine.cli import asides  # noqa: PLC0415
+
+    which = asides.Which((), kind, connector, why, case, since, status, every=True)
+    rows = _or_misused("events list", lambda: asides.listed(database, client, which))
+    if json:
+        print_json({"events": rows})
+    else:
+        console.print(asides.table(rows))
+
+
+@events.command("show", epilog="Example: instep events show 1 --database demo.sqlite")
+def events_show(
+    number: Annotated[int, typer.Argument(help="Its number.")],
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """One event with its payload, and the place in it and in the mapping where reading stopped."""
+    from engine.cli import asides  # noqa: PLC0415
+
+    told = _or_misused("events show", lambda: asides.shown(database, client, number))
+    if json:
+        print_json(told)
+    else:
+        for line in asides.shown_lines(told):
+            console.print(line)
+
+
+@events.command("mend", epilog="Example: instep events mend --kind returngo.rma --mapping rma.yaml --database demo.sqlite")
+def events_mend(
+    numbers: Numbers = None,
+    kind: Kind = "",
+    connector: OfConnector = "",
+    why: Why = "",
+    case: Speaking = "",
+    since: Since = "",
+    every: AllEvents = False,
+    mapping: Annotated[Path | None, typer.Option(help="Try this mapping in place of the one in the files.")] = None,
+    root: Root = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Take in again what the active rule set can read.")] = False,
+    by: Annotated[str, typer.Option(help="Who decides, with --apply.")] = "",
+    yes: Yes = False,
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """Try the files as they lie, or a changed mapping, on what was set aside: the records it makes, or why not.
+
+    A running service takes changed files in by itself, and then reads again what was set aside: --apply is for what the active
+    rule set can read already.
+    """
+    from engine.cli import asides, mending  # noqa: PLC0415
+
+    which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, "waiting", every)
+    if apply:
+        _meant_events(which, database, client, yes=yes, json=json, verb="events mend")
+    rows = _or_misused("events mend", lambda: mending.mended(database, client, root, mapping, which, by if apply else None))
+    _told(json, "events", rows, mending.mended_lines)
+
+
+@events.command("retry", epilog='Example: instep events retry 17 --by "Ana" --database demo.sqlite')
+def events_retry(
+    by: By,
+    numbers: Numbers = None,
+    kind: Kind = "",
+    connector: OfConnector = "",
+    why: WhyOnly = "",
+    case: Speaking = "",
+    since: Since = "",
+    status: EventStatus = "waiting",
+    every: AllEvents = False,
+    yes: Yes = False,
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """Have events read again with the active rule set; also those that were discarded."""
+    from engine.cli import asides  # noqa: PLC0415
+
+    which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, status, every)
+    _meant_events(which, database, client, yes=yes, json=json, verb="events retry")
+    _told(json, "events", _or_misused("events retry", lambda: asides.retried(database, client, which, by, "")), asides.done_lines)
+
+
+@events.command("discard", epilog='Example: instep events discard 17 --reason "their test" --by "Ana" --database demo.sqlite')
+def events_discard(
+    by: By,
+    reason: Annotated[str, typer.Option(help="Why nothing of it is to be read.")],
+    numbers: Numbers = None,
+    kind: Kind = "",
+    connector: OfConnector = "",
+    why: WhyOnly = "",
+    case: Speaking = "",
+    since: Since = "",
+    every: AllEvents = False,
+    yes: Yes = False,
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """Mark events as nothing to be read. They stay in the journal, whole, and `instep events retry` takes that back."""
+    from engine.cli import asides  # noqa: PLC0415
+
+    which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, "waiting", every)
+    _meant_events(which, database, client, yes=yes, json=json, verb="events discard")
+    rows = _or_misused("events discard", lambda: asides.discarded(database, client, which, by, reason))
+    _told(json, "events", rows, asides.done_lines)
+
+
+def _meant_events(which: Any, database: Path | None, client: str | None, *, yes: bool, json: bool, verb: str) -> None:
+    """Those that were not named one by one are counted, and asked about."""
+    from engine.cli import asides  # noqa: PLC0415
+    from engine.cli.doing import meant  # noqa: PLC0415
+    from engine.cli.stored import visited  # noqa: PLC0415
+
+    def count() -> int:
+        with visited(database, client) as store:
+            return len(asides.for_many(store, which))
+
+    meant(_or_misused(verb, count), "events", yes=yes or bool(which.numbers), json=json)
+
+
+@events.command("export", epilog="Example: instep events export --database demo.sqlite > history.jsonl")
+def events_export(database: Database = None, client: OfClient = None) -> None:
+    """The whole history as JSON lines, for `instep simulate --history` anywhere. It holds payloads: treat it as such."""
+    import sys  # noqa: PLC0415
+
+    from engine.cli.stored import NotFound, visited  # noqa: PLC0415
+    from engine.simulate.history import recorded, written  # noqa: PLC0415
+
+    try:
+        with visited(database, client) as store:
+            sys.stdout.writelines(written(recorded(store)))
+    except NotFound as fault:
+        misused(f"instep events export: {fault}")
+
+
+effects = typer.Typer(
+    help="What the client's service sends: what was refused, is unsure or was put off, and what can be done about it.",
+    no_args_is_help=True,
+)
+app.add_typer(effects, name="effects")
+
+
+@effects.command("list", epilog="Example: instep effects list --status settled --database demo.sqlite")
+def effects_list(
+    action: Action = "",
+    connector: OfRole = "",
+    why: Why = "",
+    case: OfCase = "",
+    since: Since = "",
+    status: EffectStatus = "",
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """Effects that cannot go on by themselves: refused, unsure, cut off or put off. With --status, those of that status."""
+    from engine.cli import effects as outbox  # noqa: PLC0415
+
+    which = outbox.Which((), action, connector, why, case, since, status, every=True)
+    rows = _or_misused("effects list", lambda: outbox.listed(database, client, which))
+    if json:
+        print_json({"effects": rows})
+    else:
+        console.print(outbox.table(rows, everything=which.narrowed))
+
+
+@effects.command("show", epilog="Example: instep effects show 1 --database demo.sqlite")
+def effects_show(
+    effect: Annotated[str, typer.Argument(help="Its key or number.")],
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """The whole life of an effect: its rule, each step, receipts, what people did, and what happens next."""
+    from engine.cli import effects as outbox  # noqa: PLC0415
+
+    told = _or_misused("effects show", lambda: outbox.shown(database, client, effect))
+    if json:
+        print_json(told)
+    else:
+        for line in outbox.shown_lines(told):
+            console.print(line)
+
+
+@effects.command("retry", epilog='Example: instep effects retry refund:M-1001-1#1 --by "Ana" --database demo.sqlite')
+def effects_retry(
+    by: By,
+    names: Keys = None,
+    action: Action = "",
+    connector: OfRole = "",
+    why: WhyOnly = "",
+    case: OfCase = "",
+    since: Since = "",
+    status: EffectStatus = "",
+    every: AllEffects = False,
+    reason: Annotated[str, typer.Option(help="What has changed.")] = "",
+    yes: Yes = False,
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """Ask again for what was refused, look up now what is unsure, try now what was put off.
+
+    Nothing goes around the rules: it is looked up first, and sent only if rules, vetoes and claims ask for it then. What is
+    unsure is never simply sent again.
+    """
+    from engine.cli import effects as outbox  # noqa: PLC0415
+
+    which = outbox.Which(tuple(names or ()), action, connector, why, case, since, status, every)
+    _meant_effects(which, database, client, yes=yes, json=json, verb="effects retry")
+    rows = _or_misused("effects retry", lambda: outbox.retried(database, client, which, by, reason))
+    _told(json, "effects", rows, outbox.done_lines)
+
+
+@effects.command(
+    "discard",
+    epilog='Example: instep effects discard refund:M-1001-1#1 --reason "paid by hand" --by "Ana" --database demo.sqlite',
+)
+def effects_discard(
+    by: By,
+    reason: Annotated[str, typer.Option(help="Why nothing is to be sent any more.")],
+    names: Keys = None,
+    action: Action = "",
+    connector: OfRole = "",
+    why: WhyOnly = "",
+    case: OfCase = "",
+    since: Since = "",
+    status: EffectStatus = "",
+    every: AllEffects = False,
+    yes: Yes = False,
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """Be done with what was refused: it stays refused, and nobody is asked about it any more.
+
+    What is still asked for, unsure or done cannot be discarded; what can be done instead is said.
+    """
+    from engine.cli import effects as outbox  # noqa: PLC0415
+
+    which = outbox.Which(tuple(names or ()), action, connector, why, case, since, status, every)
+    _meant_effects(which, database, client, yes=yes, json=json, verb="effects discard")
+    rows = _or_misused("effects discard", lambda: outbox.discarded(database, client, which, by, reason))
+    _told(json, "effects", rows, outbox.done_lines)
+
+
+def _meant_effects(which: Any, database: Path | None, client: str | None, *, yes: bool, json: bool, verb: str) -> None:
+    """Those that were not named one by one are counted, and asked about."""
+    from engine.cli import effects as outbox  # noqa: PLC0415
+    from engine.cli.doing import meant  # noqa: PLC0415
+    from engine.cli.stored import visited  # noqa: PLC0415
+
+    def count() -> int:
+        with visited(database, client) as store:
+            return len(outbox.for_many(store, which))
+
+    meant(_or_misused(verb, count), "effects", yes=yes or bool(which.names), json=json)
