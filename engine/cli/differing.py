@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
-from engine.cli.stored import visited
+from engine.desk.stored import visited
 from engine.facts.outside import Action, installed_actions
 from engine.language.difference import Change, Side, difference
 from engine.language.files import Files, project_root, read_files

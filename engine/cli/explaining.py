@@ -8,10 +8,10 @@ from itertools import groupby
 
 from rich.text import Text
 
-from engine.cli.explained import Explained
 from engine.decide.decision import Decision
 from engine.decide.resolve import Blocked
 from engine.decide.trace import Because, Entry, Outcome, trace
+from engine.desk.explained import Explained
 from engine.facts.effects import EffectState
 from engine.facts.values import Money
 from engine.language.ruleset import RuleSet

@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.text import Text
 
-from engine.cli.asides import Which, came_of, fault_json, faults, for_many
-from engine.cli.doing import Wanted, person
 from engine.cli.mapping import record_json
-from engine.cli.stored import NotFound, active_rule_set, store_path, visited
+from engine.desk.asides import Which, came_of, fault_json, faults, for_many
+from engine.desk.doing import Wanted, person
+from engine.desk.stored import NotFound, active_rule_set, store_path, visited
 from engine.facts.outside import Event, installed_actions
 from engine.language.files import Files, project_root, read_files
 from engine.language.mapping import observe

@@ -88,6 +88,17 @@ def misused(message: str) -> NoReturn:
     raise typer.Exit(MISUSED)
 
 
+def meant(count: int, what: str, *, yes: bool, json: bool) -> None:
+    """Asks before many things are done at once; ends the program where it was not meant."""
+    if yes or count <= 1:
+        return
+    if json:
+        misused(f"{count} {what}: add --yes to do it to all of them")
+    if not typer.confirm(f"{count} {what}. Do it to all of them?"):
+        console.print("Nothing was done.")
+        raise typer.Exit(FOUND)
+
+
 def read_bytes(path: str) -> bytes:
     """A file's bytes, or standard input for `-`."""
     if path == "-":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from engine.cli.stored import NotFound, visited
+from engine.desk.stored import NotFound, visited
 from engine.facts.codec import timestamp
 from engine.language.show import show
 from engine.problems import did_you_mean

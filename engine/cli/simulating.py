@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.output import console, errors, misused, print_json
-from engine.cli.stored import NotFound, visited
+from engine.desk.stored import NotFound, visited
 from engine.facts.codec import timestamp
 from engine.language.files import project_root, read_files
 from engine.run.past_rules import NoSuchRuleSet

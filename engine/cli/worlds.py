@@ -13,7 +13,7 @@ from rich.text import Text
 from engine.cli.asked import AskedOfWorld
 from engine.cli.output import console, errors
 from engine.cli.simulating import files_named
-from engine.cli.stored import NotFound, visited
+from engine.desk.stored import NotFound, visited
 from engine.language.files import project_root, read_files
 from engine.language.pack import clients
 from engine.language.worlds.files import world_named

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.cli.explained import Explained
 from engine.cli.explaining import explanation
 from engine.decide import outcomes
 from engine.decide.decision import Decision
+from engine.desk.explained import Explained
 from engine.problems import Place
 from tests.decide.small import REFUND, Told
 from tests.decide.test_modes import NOTE, SHADOW, TELL

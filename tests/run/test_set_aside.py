@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.explained import Asked, explained
 from engine.decide.people import NotPossible
+from engine.desk.explained import Asked, explained
 from engine.facts.outside import Event, Refused, TryLater, Unsure
 from engine.run.deeds import Deed, mark, noted
 from engine.simulate.history import Activated, parsed, recorded, written

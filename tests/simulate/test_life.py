@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.cli.app import app
-from engine.cli.explained import Asked, Explained, explained, explained_json
 from engine.cli.explaining import explanation, timeline
-from engine.cli.stored import NotFound
+from engine.desk.explained import Asked, Explained, explained, explained_json
+from engine.desk.stored import NotFound
 from engine.language.files import read_files, shipped_root
 from engine.run.summary import summary
 from engine.simulate.chronicle import chronicle

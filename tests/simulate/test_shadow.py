@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from engine.cli.app import app
 from engine.cli.shadowing import report_lines, shadow_report
-from engine.cli.stored import NotFound
+from engine.desk.stored import NotFound
 from engine.simulate.shadow import Shadowed
 from tests.conftest import Played
 from tests.run.files_world import CLIENT_YAML, FILES, an_order, an_rma, opened, project

@@ -18,7 +18,7 @@ Since = Annotated[str, typer.Option(help="Only since this instant, such as 2026-
 
 def _or_misused(verb: str, what: Callable[[], Any]) -> Any:
     """What it answers; what was asked wrongly is said, and ends the program."""
-    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.desk.stored import NotFound  # noqa: PLC0415
 
     try:
         return what()
@@ -50,7 +50,7 @@ def exceptions_(
 
 
 def _exceptions(database: Path | None, client: str | None, every: bool, owner: str, severity: str, case: str, json: bool) -> None:
-    from engine.cli import exceptions as asked  # noqa: PLC0415
+    from engine.desk import exceptions as asked  # noqa: PLC0415
 
     rows = _or_misused(
         "exceptions",
@@ -79,7 +79,7 @@ def exceptions_list(
 @exceptions.command("show", epilog="Example: instep exceptions show 12 --database demo.sqlite")
 def exceptions_show(number: Number, database: Database = None, client: OfClient = None, json: Json = False) -> None:
     """One of them: its rule, what to do, and what people did about it."""
-    from engine.cli import exceptions as asked  # noqa: PLC0415
+    from engine.desk import exceptions as asked  # noqa: PLC0415
 
     told = _or_misused("exceptions show", lambda: asked.shown(database, client, number))
     if json:
@@ -98,7 +98,7 @@ def exceptions_assign(
     client: OfClient = None,
 ) -> None:
     """Say whose it is."""
-    from engine.cli import exceptions as asked  # noqa: PLC0415
+    from engine.desk import exceptions as asked  # noqa: PLC0415
 
     console.print(_or_misused("exceptions assign", lambda: asked.assigned(database, client, number, to, by)))
 
@@ -114,8 +114,8 @@ def exceptions_resolve(
     client: OfClient = None,
 ) -> None:
     """Put one off that has no answers, with the reason: while its rule still holds it comes back after its snooze."""
-    from engine.cli import exceptions as asked  # noqa: PLC0415
-    from engine.cli.doing import reason as said  # noqa: PLC0415
+    from engine.desk import exceptions as asked  # noqa: PLC0415
+    from engine.desk.doing import reason as said  # noqa: PLC0415
 
     console.print(_or_misused("exceptions resolve", lambda: asked.decided(database, client, number, "resolve", by, said(reason))))
 
@@ -130,7 +130,7 @@ def answer(
     client: OfClient = None,
 ) -> None:
     """Decide about an exception. The running service picks it up; without one it waits in the journal."""
-    from engine.cli import exceptions as asked  # noqa: PLC0415
+    from engine.desk import exceptions as asked  # noqa: PLC0415
 
     console.print(_or_misused("answer", lambda: asked.decided(database, client, number, what, by, reason)))
 
@@ -159,7 +159,7 @@ def audit_(
         if database or client or json:
             misused(f"instep audit: options come after {context.invoked_subcommand}")
         return
-    from engine.cli import trail  # noqa: PLC0415
+    from engine.desk import trail  # noqa: PLC0415
 
     asked = trail.Asked(since, by, did, about, case, limit)
     rows = _or_misused("audit", lambda: trail.listed(database, client, asked))
@@ -177,7 +177,7 @@ def audit_verify(
     json: Json = False,
 ) -> None:
     """Check that no entry was changed, taken out or put in, and print the anchor to keep elsewhere."""
-    from engine.cli import trail  # noqa: PLC0415
+    from engine.desk import trail  # noqa: PLC0415
 
     told = _or_misused("audit verify", lambda: trail.verified(database, client, expect))
     if json:

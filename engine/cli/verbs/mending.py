@@ -35,7 +35,7 @@ AllEffects = Annotated[bool, typer.Option("--all", help="All that cannot go on b
 
 def _or_misused(verb: str, what: Callable[[], Any]) -> Any:
     """What it answers; what was asked wrongly is said, and ends the program."""
-    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.desk.stored import NotFound  # noqa: PLC0415
 
     try:
         return what()
@@ -74,7 +74,7 @@ def events_list(
     json: Json = False,
 ) -> None:
     """Events that could not be taken in. They are kept whole, and read again by themselves when mappings change."""
-    from engine.cli import asides  # noqa: PLC0415
+    from engine.desk import asides  # noqa: PLC0415
 
     which = asides.Which((), kind, connector, why, case, since, status, every=True)
     rows = _or_misused("events list", lambda: asides.listed(database, client, which))
@@ -92,7 +92,7 @@ def events_show(
     json: Json = False,
 ) -> None:
     """One event with its payload, and the place in it and in the mapping where reading stopped."""
-    from engine.cli import asides  # noqa: PLC0415
+    from engine.desk import asides  # noqa: PLC0415
 
     told = _or_misused("events show", lambda: asides.shown(database, client, number))
     if json:
@@ -125,7 +125,8 @@ def events_mend(
     A running service takes changed files in by itself, and then reads again what was set aside: --apply is for what the active
     rule set can read already.
     """
-    from engine.cli import asides, mending  # noqa: PLC0415
+    from engine.cli import mending  # noqa: PLC0415
+    from engine.desk import asides  # noqa: PLC0415
 
     which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, "waiting", every)
     if apply:
@@ -151,7 +152,7 @@ def events_retry(
     json: Json = False,
 ) -> None:
     """Have events read again with the active rule set; also those that were discarded."""
-    from engine.cli import asides  # noqa: PLC0415
+    from engine.desk import asides  # noqa: PLC0415
 
     which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, status, every)
     _meant_events(which, database, client, yes=yes, json=json, verb="events retry")
@@ -175,7 +176,7 @@ def events_discard(
     json: Json = False,
 ) -> None:
     """Mark events as nothing to be read. They stay in the journal, whole, and `instep events retry` takes that back."""
-    from engine.cli import asides  # noqa: PLC0415
+    from engine.desk import asides  # noqa: PLC0415
 
     which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, "waiting", every)
     _meant_events(which, database, client, yes=yes, json=json, verb="events discard")
@@ -185,9 +186,9 @@ def events_discard(
 
 def _meant_events(which: Any, database: Path | None, client: str | None, *, yes: bool, json: bool, verb: str) -> None:
     """Those that were not named one by one are counted, and asked about."""
-    from engine.cli import asides  # noqa: PLC0415
-    from engine.cli.doing import meant  # noqa: PLC0415
-    from engine.cli.stored import visited  # noqa: PLC0415
+    from engine.cli.output import meant  # noqa: PLC0415
+    from engine.desk import asides  # noqa: PLC0415
+    from engine.desk.stored import visited  # noqa: PLC0415
 
     def count() -> int:
         with visited(database, client) as store:
@@ -201,7 +202,7 @@ def events_export(database: Database = None, client: OfClient = None) -> None:
     """The whole history as JSON lines, for `instep simulate --history` anywhere. It holds payloads: treat it as such."""
     import sys  # noqa: PLC0415
 
-    from engine.cli.stored import NotFound, visited  # noqa: PLC0415
+    from engine.desk.stored import NotFound, visited  # noqa: PLC0415
     from engine.simulate.history import recorded, written  # noqa: PLC0415
 
     try:
@@ -231,7 +232,7 @@ def effects_list(
     json: Json = False,
 ) -> None:
     """Effects that cannot go on by themselves: refused, unsure, cut off or put off. With --status, those of that status."""
-    from engine.cli import effects as outbox  # noqa: PLC0415
+    from engine.desk import effects as outbox  # noqa: PLC0415
 
     which = outbox.Which((), action, connector, why, case, since, status, every=True)
     rows = _or_misused("effects list", lambda: outbox.listed(database, client, which))
@@ -249,7 +250,7 @@ def effects_show(
     json: Json = False,
 ) -> None:
     """The whole life of an effect: its rule, each step, receipts, what people did, and what happens next."""
-    from engine.cli import effects as outbox  # noqa: PLC0415
+    from engine.desk import effects as outbox  # noqa: PLC0415
 
     told = _or_misused("effects show", lambda: outbox.shown(database, client, effect))
     if json:
@@ -281,7 +282,7 @@ def effects_retry(
     Nothing goes around the rules: it is looked up first, and sent only if rules, vetoes and claims ask for it then. What is
     unsure is never simply sent again.
     """
-    from engine.cli import effects as outbox  # noqa: PLC0415
+    from engine.desk import effects as outbox  # noqa: PLC0415
 
     which = outbox.Which(tuple(names or ()), action, connector, why, case, since, status, every)
     _meant_effects(which, database, client, yes=yes, json=json, verb="effects retry")
@@ -313,7 +314,7 @@ def effects_discard(
 
     What is still asked for, unsure or done cannot be discarded; what can be done instead is said.
     """
-    from engine.cli import effects as outbox  # noqa: PLC0415
+    from engine.desk import effects as outbox  # noqa: PLC0415
 
     which = outbox.Which(tuple(names or ()), action, connector, why, case, since, status, every)
     _meant_effects(which, database, client, yes=yes, json=json, verb="effects discard")
@@ -323,9 +324,9 @@ def effects_discard(
 
 def _meant_effects(which: Any, database: Path | None, client: str | None, *, yes: bool, json: bool, verb: str) -> None:
     """Those that were not named one by one are counted, and asked about."""
-    from engine.cli import effects as outbox  # noqa: PLC0415
-    from engine.cli.doing import meant  # noqa: PLC0415
-    from engine.cli.stored import visited  # noqa: PLC0415
+    from engine.cli.output import meant  # noqa: PLC0415
+    from engine.desk import effects as outbox  # noqa: PLC0415
+    from engine.desk.stored import visited  # noqa: PLC0415
 
     def count() -> int:
         with visited(database, client) as store:

@@ -52,10 +52,10 @@ def explain(
     json: Json = False,
 ) -> None:
     """Why was it refunded, why is it held, what is waited for, who did it; and for every rule, the condition that decided."""
-    from engine.cli.explained import Asked, explained, explained_json  # noqa: PLC0415
     from engine.cli.explaining import explanation  # noqa: PLC0415
     from engine.cli.explaining import timeline as told_in_time  # noqa: PLC0415
-    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.desk.explained import Asked, explained, explained_json  # noqa: PLC0415
+    from engine.desk.stored import NotFound  # noqa: PLC0415
     from engine.simulate.history import BadHistory  # noqa: PLC0415
 
     try:
@@ -79,8 +79,9 @@ OfClient = Annotated[str | None, typer.Option(help="The client, where --database
 @rules.command("status", epilog="Example: instep rules status --database demo.sqlite")
 def rules_status(database: Database = None, client: OfClient = None, json: Json = False) -> None:
     """The active rule set, problems in the files, and what waits for somebody to look."""
-    from engine.cli import rules as sets  # noqa: PLC0415
-    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.cli import rules as told  # noqa: PLC0415
+    from engine.desk import rules as sets  # noqa: PLC0415
+    from engine.desk.stored import NotFound  # noqa: PLC0415
 
     try:
         status = sets.rules_status(database, client)
@@ -89,7 +90,7 @@ def rules_status(database: Database = None, client: OfClient = None, json: Json 
     if json:
         print_json(status)
     else:
-        for line in sets.status_lines(status):
+        for line in told.status_lines(status):
             console.print(line)
     if status["waiting"] or (status["last_read"] and not status["last_read"]["ok"]):
         raise typer.Exit(FOUND)
@@ -103,8 +104,9 @@ def rules_history(
     json: Json = False,
 ) -> None:
     """Every activation: which rule set, when, by whom and why."""
-    from engine.cli import rules as sets  # noqa: PLC0415
-    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.cli import rules as told  # noqa: PLC0415
+    from engine.desk import rules as sets  # noqa: PLC0415
+    from engine.desk.stored import NotFound  # noqa: PLC0415
 
     try:
         rows = sets.rules_history(database, client, limit)
@@ -113,7 +115,7 @@ def rules_history(
     if json:
         print_json({"activations": rows})
     else:
-        console.print(sets.history_table(rows))
+        console.print(told.history_table(rows))
 
 
 @rules.command("show", epilog="Example: instep rules show 3f9a --database demo.sqlite --file rules/base/sla.yaml")
@@ -126,8 +128,9 @@ def rules_show(
     json: Json = False,
 ) -> None:
     """A rule set that was active: when, and its files as they were."""
-    from engine.cli import rules as sets  # noqa: PLC0415
-    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.cli import rules as told  # noqa: PLC0415
+    from engine.desk import rules as sets  # noqa: PLC0415
+    from engine.desk.stored import NotFound  # noqa: PLC0415
 
     try:
         shown = sets.rules_shown(database, client, rule_set)
@@ -142,7 +145,7 @@ def rules_show(
     elif to is not None:
         typer.echo(f"{written} files written below {to}")
     else:
-        for line in sets.shown_lines(shown):
+        for line in told.shown_lines(shown):
             console.print(line)
 
 
@@ -157,8 +160,8 @@ def rules_activate(
     json: Json = False,
 ) -> None:
     """Activate what waits, or go back to an older rule set. The running service does it; without one, the next start."""
-    from engine.cli import rules as sets  # noqa: PLC0415
-    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.desk import rules as sets  # noqa: PLC0415
+    from engine.desk.stored import NotFound  # noqa: PLC0415
 
     try:
         outcome, fine = sets.activate(database, client, rule_set, by)
@@ -186,7 +189,7 @@ def shadow_report(
 ) -> None:
     """What rules in shadow would have sent, raised and withheld, beside what was done: by rule, day and case."""
     from engine.cli import shadowing  # noqa: PLC0415
-    from engine.cli.stored import NotFound  # noqa: PLC0415
+    from engine.desk.stored import NotFound  # noqa: PLC0415
     from engine.simulate.shadow import shadow_json  # noqa: PLC0415
 
     try:

@@ -42,8 +42,8 @@ def _only_of_history(given: dict[str, object]) -> None:
 
 
 def _in_world(client: str, asked: AskedOfWorld, root: Path | None, html: Path | None, *, json: bool) -> None:
-    from engine.cli.stored import NotFound  # noqa: PLC0415
     from engine.cli.worlds import played, print_outcome  # noqa: PLC0415
+    from engine.desk.stored import NotFound  # noqa: PLC0415
     from engine.language.worlds.files import NoSuchWorld  # noqa: PLC0415
     from engine.run.past_rules import NoSuchRuleSet  # noqa: PLC0415
     from engine.simulate.worlds.told import broken, world_json  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What people do from the command line: who it was, whether they meant it, and that the service has taken it in."""
+"""What people do: who it was, and that the service has taken it in."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import typer
-
-from engine.cli.output import FOUND, console, misused
-from engine.cli.stored import NotFound
 from engine.decide.people import NotPossible
+from engine.desk.stored import NotFound
 from engine.facts.codec import timestamp
 from engine.run.audit import INSTEP
 from engine.run.deeds import PERSON, Deed, noted
@@ -63,17 +60,6 @@ def instant(option: str, text: str) -> datetime | None:
         return timestamp(text if "T" in text or " " in text.strip() else f"{text}T00:00:00Z")
     except ValueError:
         raise NotFound(f'{option} wants an instant like 2026-11-01 or 2026-11-01T09:00:00Z, not "{text}"') from None
-
-
-def meant(count: int, what: str, *, yes: bool, json: bool) -> None:
-    """Asks before many things are done at once; ends the program where it was not meant."""
-    if yes or count <= 1:
-        return
-    if json:
-        misused(f"{count} {what}: add --yes to do it to all of them")
-    if not typer.confirm(f"{count} {what}. Do it to all of them?"):
-        console.print("Nothing was done.")
-        raise typer.Exit(FOUND)
 
 
 def journalled(store: Store, path: Path, wanted: Sequence[Wanted]) -> bool:

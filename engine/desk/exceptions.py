@@ -11,9 +11,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.doing import Wanted, asked_already, journalled, noted_only, person
-from engine.cli.stored import NotFound, active_rule_set, memory_of, store_path, visited
 from engine.decide.people import NotPossible
+from engine.desk.doing import Wanted, asked_already, journalled, noted_only, person
+from engine.desk.stored import NotFound, active_rule_set, memory_of, store_path, visited
 from engine.problems import did_you_mean
 from engine.run.deeds import Deed
 from engine.store.base import ExceptionRow, Store

@@ -12,11 +12,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.doing import Wanted, asked_already, instant, journalled, noted_only, person, reason
-from engine.cli.stored import NotFound, active_rule_set, memory_of, one_case, store_path, stored_case, visited
 from engine.decide.decision import Decision, decide
 from engine.decide.memory import Memory
 from engine.decide.people import NotPossible
+from engine.desk.doing import Wanted, asked_already, instant, journalled, noted_only, person, reason
+from engine.desk.stored import NotFound, active_rule_set, memory_of, one_case, store_path, stored_case, visited
 from engine.facts.codec import loads
 from engine.facts.effects import EffectState
 from engine.language.ruleset import RuleSet

@@ -11,9 +11,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.doing import Wanted, asked_already, instant, journalled, noted_only, person, reason
-from engine.cli.stored import NotFound, active_rule_set, store_path, visited
 from engine.decide.people import NotPossible
+from engine.desk.doing import Wanted, asked_already, instant, journalled, noted_only, person, reason
+from engine.desk.stored import NotFound, active_rule_set, store_path, visited
 from engine.facts.codec import loads
 from engine.facts.outside import Event
 from engine.language.mapping import SetAside, observe

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.cli.stored import NotFound, one_case, stored_decision, visited
 from engine.decide.decision import Decision
 from engine.decide.document import decision_to_json
+from engine.desk.stored import NotFound, one_case, stored_decision, visited
 from engine.facts.codec import timestamp
 from engine.language.ruleset import RuleSet
 from engine.language.show import show

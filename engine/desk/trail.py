@@ -12,8 +12,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.doing import instant
-from engine.cli.stored import NotFound, visited
+from engine.desk.doing import instant
+from engine.desk.stored import NotFound, visited
 from engine.store.audit import AuditEntry, every_entry, first_broken
 from engine.store.stamps import instant as read_stamp
 
