@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from connectors.http import Http, HttpError, dumps, loads
+from connectors.bodies import object_of
+from connectors.http import Http, HttpError, dumps
 from connectors.signatures import from_easypost
 from engine.facts.outside import (
     Action,
@@ -73,16 +74,11 @@ class EasyPostConnector:
         """The tracker a delivery tells of; nothing for events about other things, such as batches."""
         if not from_easypost(request.body, request.headers.get("x-hmac-signature", ""), self._secret.get_secret_value()):
             raise Rejected(401, "X-Hmac-Signature does not match the body")
-        try:
-            told = loads(request.body)
-        except ValueError as fault:
-            raise Rejected(400, f"the body is not JSON: {fault}") from None
-        if not isinstance(told, dict):
-            raise Rejected(400, "the body is not a JSON object")
+        told = object_of(request.body)
         if not str(told.get("description", "")).startswith("tracker."):
             return []
         if not _tracking_code(told.get("result")):
-            raise Rejected(400, "the event is about a tracker and has no result.tracking_code")
+            raise Rejected(400, "the event is about a tracker and has no result.tracking_code", "not_the_kind")
         delivery = told.get("id")
         return [
             Event(

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.http import loads
+from connectors.bodies import object_of
 from connectors.signatures import same
 from engine.facts.outside import Rejected, WebhookRequest
 
@@ -16,13 +16,7 @@ def rma_named(request: WebhookRequest, token: str) -> str:
     """The RMA a delivery is about, "" where it names none. Raises `Rejected` for a wrong token or a body that is no object."""
     if not same(request.query.get("token", ""), token):
         raise Rejected(401, "the token in the URL is wrong or absent")
-    try:
-        told = loads(request.body)
-    except ValueError as fault:
-        raise Rejected(400, f"the body is not JSON: {fault}") from None
-    if not isinstance(told, dict):
-        raise Rejected(400, "the body is not a JSON object")
-    return _named(told)
+    return _named(object_of(request.body))
 
 
 def _named(told: Mapping[str, Any]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import BaseModel, StrictInt, ValidationError
 
-from connectors.http import loads
-from connectors.signatures import from_standard_webhooks
+from connectors.bodies import json_of
+from connectors.signatures import STANDARD_WEBHOOKS_TOLERANCE, from_standard_webhooks
 from engine.facts.outside import Ref, Rejected, WebhookRequest
 
 RETURN, RETURN_BY_ID = "shipbob.return", "shipbob.return_id"
@@ -22,26 +24,32 @@ class _Body(BaseModel):
 def read(request: WebhookRequest, secret: str) -> Ref | None:
     """The return to fetch, None for a topic we do not use. Raises `Rejected`."""
     headers = request.headers
-    genuine = from_standard_webhooks(
+    if not _signed(request, secret, STANDARD_WEBHOOKS_TOLERANCE):
+        if _signed(request, secret, timedelta.max):
+            minutes = STANDARD_WEBHOOKS_TOLERANCE // timedelta(minutes=1)
+            raise Rejected(401, f"it was signed more than {minutes} minutes from now: a replay, or a wrong clock", "stale")
+        raise Rejected(401, "the signature does not match")
+    if headers.get("x-webhook-topic") not in TOPICS:
+        return None
+    try:
+        body = _Body.model_validate(json_of(request.body))
+    except ValidationError:
+        raise Rejected(400, "not a return", "not_the_kind") from None
+    if body.reference_id and body.reference_id.isprintable():
+        return Ref(RETURN, body.reference_id)
+    if body.id is None:
+        raise Rejected(400, "a return without id and reference_id", "not_the_kind")
+    return Ref(RETURN_BY_ID, str(body.id))
+
+
+def _signed(request: WebhookRequest, secret: str, tolerance: timedelta) -> bool:
+    headers = request.headers
+    return from_standard_webhooks(
         request.body,
         message_id=headers.get("webhook-id", ""),
         timestamp=headers.get("webhook-timestamp", ""),
         signatures=headers.get("webhook-signature", ""),
         secret=secret,
         now=request.received_at,
+        tolerance=tolerance,
     )
-    if not genuine:
-        raise Rejected(401, "the signature does not match, or is older than five minutes")
-    if headers.get("x-webhook-topic") not in TOPICS:
-        return None
-    try:
-        body = _Body.model_validate(loads(request.body))
-    except ValidationError:
-        raise Rejected(400, "not a return") from None
-    except ValueError as fault:
-        raise Rejected(400, f"not JSON: {fault}") from None
-    if body.reference_id and body.reference_id.isprintable():
-        return Ref(RETURN, body.reference_id)
-    if body.id is None:
-        raise Rejected(400, "a return without id and reference_id")
-    return Ref(RETURN_BY_ID, str(body.id))

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, StrictInt, ValidationError
 
-from connectors.http import loads
+from connectors.bodies import json_of
 from connectors.signatures import from_shopify, same
 from engine.facts.outside import Rejected, WebhookRequest
 
@@ -102,14 +102,12 @@ def read(request: WebhookRequest, shop: str, secret: str) -> Delivered | None:
     topic = TOPICS.get(name)
     if topic is None or headers.get("x-shopify-test", "").lower() == "true":
         return None
+    payload = json_of(request.body)
     try:
-        payload = loads(request.body)
         body = topic.body.model_validate(payload)
     except ValidationError as fault:
         where = ".".join(str(step) for step in fault.errors()[0]["loc"]) or "the body"
-        raise Rejected(400, f"not a body of {name}: {where}") from None
-    except ValueError as fault:
-        raise Rejected(400, f"not JSON: {fault}") from None
+        raise Rejected(400, f"not a body of {name}: {where}", "not_the_kind") from None
     return Delivered(topic.kind, body.order, _delivery(name, headers, body), payload)
 
 

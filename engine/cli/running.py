@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
-import uvicorn
 from rich.text import Text
 
 from engine.cli.output import console, log_to_stderr, misused
@@ -23,8 +23,8 @@ from engine.language.pack import project_root
 from engine.run.boot import Served, open_client
 from engine.run.clock import SystemClock
 from engine.run.front import Front
+from engine.run.listening import CannotListen, Listening
 from engine.run.start import CannotStart
-from engine.run.webhooks import webhook_app
 from engine.store.base import NewerStore, StoreInUse
 from engine.store.trouble import StoreTrouble
 
@@ -33,16 +33,8 @@ Reopen = Callable[[], Served]
 TRY_AGAIN = 15.0  # seconds between looks whether the trouble has passed
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to the service, which ends the step it is in before it stops."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def serve(root: Path | None, client: str, database: Path, host: str, port: int) -> None:
-    """Runs until SIGINT or SIGTERM; a step that has begun is finished. Raises `StoreTrouble` that does not pass by itself."""
+    """Runs until SIGINT or SIGTERM; what has begun is finished. Raises `StoreTrouble` that does not pass by itself."""
     if console.is_terminal and sys.stderr.isatty():
         log_to_stderr(shown=SHOWN)
     clock = SystemClock()
@@ -54,53 +46,56 @@ async def serve(root: Path | None, client: str, database: Path, host: str, port:
             misused(f"instep run: {fault}")
 
     first = opened()
+    try:
+        listening = Listening(host, port)
+    except CannotListen as no:
+        await first.service.close()
+        misused(f"instep run: {no}")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
-    front = Front()
-    server = _Server(uvicorn.Config(front, host=host, port=port, lifespan="off", log_config=None, access_log=False, ws="none"))
     rules = first.service.rule_set
     console.print(Text(f"{client} runs on {database} with rule set {rules.hash[:12]}, mode {rules.mode}."))
-    console.print(Text(f"Webhooks: http://{host}:{port}/webhooks/CONNECTOR  status: http://{host}:{port}/healthz", style="dim"))
-    serving = asyncio.create_task(server.serve())
+    here = f"http://{host}:{listening.port}"
+    console.print(Text(f"Webhooks: {here}/webhooks/CONNECTOR  status: {here}/healthz", style="dim"))
+    serving = listening.start()
     served: Served | None = first
     try:
         while served is not None:
             try:
-                await _live(served, front, serving, stop)
+                await _live(served, listening, serving, stop)
                 served = None
             except StoreTrouble as trouble:
-                served = await _passed(trouble, front, stop, opened)
+                served = await _passed(trouble, listening.front, stop, opened)
     finally:
         stop.set()
-        server.should_exit = True
-        await asyncio.gather(serving, return_exceptions=True)
+        await listening.stop()
 
 
-async def _live(served: Served, front: Front, serving: asyncio.Task[None], stop: asyncio.Event) -> None:
+async def _live(served: Served, listening: Listening, serving: asyncio.Future[None], stop: asyncio.Event) -> None:
     """One service, from its opening until it is told to stop or anything of it ends. Raises what ended it."""
     service = served.service
-    front.app = webhook_app(service)
     mine = asyncio.Event()
-    own = {
+    own: set[asyncio.Future[None]] = {
         asyncio.create_task(service.run(mine)),
         asyncio.create_task(served.reload.run(mine)),
         asyncio.create_task(show(console, service.status, mine)),
     }
-    stopping = asyncio.create_task(stop.wait())
+    stopping: asyncio.Future[Any] = asyncio.create_task(stop.wait())
     try:
+        listening.open_to(service)
         done, _ = await asyncio.wait({serving, stopping, *own}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         mine.set()
         stopping.cancel()
         ends = await asyncio.gather(*own, return_exceptions=True)
-        front.app = None
+        await listening.close_to(service)
         with suppress(StoreTrouble):
             await service.close()
     faults = [fault for fault in ends if isinstance(fault, BaseException)]
     if trouble := next((found for found in map(trouble_in, faults) if found is not None), None):
-        front.trouble = trouble
+        listening.front.trouble = trouble
         raise trouble
     for fault in faults:
         raise fault

@@ -70,13 +70,20 @@ class WebhookRequest:
     received_at: datetime
 
 
-class Rejected(Exception):  # noqa: N818
-    """A delivery that is answered with a 4xx: bad signature, not JSON, not the shape it claims."""
+REJECTED: Mapping[int, str] = MappingProxyType({401: "bad_signature", 403: "not_ours", 404: "not_expected"})
 
-    def __init__(self, status: int, reason: str) -> None:
+
+class Rejected(Exception):  # noqa: N818
+    """A delivery that is answered with a 4xx: bad signature, not JSON, not the shape it claims.
+
+    `reason` is said to the sender; `kind` is the word such deliveries are counted by, as `bad_signature`.
+    """
+
+    def __init__(self, status: int, reason: str, kind: str = "") -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.kind = kind or REJECTED.get(status, "not_understood")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +201,9 @@ class Connector(Protocol):
         ...
 
     def receive(self, request: WebhookRequest) -> Sequence[Event | Hint]:
-        """A verified delivery. Raises `Rejected`."""
+        """A verified delivery. Raises `Rejected`. Called from another thread than the rest: it uses the request and the
+        settings, and nothing that changes.
+        """
         ...
 
     async def fetch(self, ref: Ref) -> Sequence[Event]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from engine.run.received import Received
 from engine.store.trouble import StoreTrouble
 
 AGAIN = 30  # seconds: every sender comes again after a 503, with or without being told when
@@ -18,10 +19,15 @@ def closed(trouble: StoreTrouble) -> PlainTextResponse:
 class Front:
     """Passes everything on to `app`, and answers 503 while there is none because of `trouble`."""
 
-    def __init__(self) -> None:
+    def __init__(self, received: Received) -> None:
         self.app: ASGIApp | None = None
         self.trouble: StoreTrouble | None = None
+        self._received = received
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self.app or closed(self.trouble or StoreTrouble("the service is starting", "Come again"))
+        app = self.app
+        if app is None:
+            app = closed(self.trouble or StoreTrouble("the service is starting or stopping", "Come again"))
+            if scope["type"] == "http" and scope["method"] == "POST":
+                self._received.refused("", "store" if self.trouble else "stopped")
         await app(scope, receive, send)

@@ -18,6 +18,7 @@ from engine.language.ruleset import RuleSet
 from engine.run.clock import Clock
 from engine.run.deeds import PERSON, Deed, mark
 from engine.run.fetching import Asking
+from engine.run.journalling import Written, write_down
 from engine.run.linking import Linking
 from engine.run.logs import where
 from engine.run.observing import Observing
@@ -38,27 +39,27 @@ class Intake:
         self._clock = clock
         self._asking = asking
         self._reader = Reader()
+        self._few = BATCH
         linking = Linking(store.records, store.cases, worker.absorb)
         self._observing = Observing(worker, store.records, store.cases, linking, clock, asking.for_stubs)
         self._log = structlog.get_logger("instep.intake")
 
-    def journal(self, heard: Iterable[Event | Hint]) -> int:
-        """Writes down what was heard, in one durable commit, and how many events of it are new."""
-        now = self._clock()
+    def journal(self, heard: Iterable[Event | Hint]) -> Written:
+        """Writes down what was heard, in one durable commit."""
         with self._store.transaction():
-            events = [one for one in heard if isinstance(one, Event)]
-            for hint in (one for one in heard if isinstance(one, Hint)):
-                self._store.rounds.ask(hint.connector, hint.ref, now, "hint")
-            return len(self._store.journal.append(events, now))
+            return write_down(self._store, heard, self._clock())
 
     def take_in(self) -> None:
         """Everything that waits in the journal."""
         while self.take_some():
             pass
 
-    def take_some(self) -> bool:
-        """The next few events that wait in the journal. False if there are none."""
-        batch = self._store.journal.after(self._store.journal.position(), BATCH)
+    def take_some(self, last: int | None = None) -> bool:
+        """The next few events that wait in the journal, up to one of them. Fewer while another thread has to wait to write. False
+        if there are none.
+        """
+        position = self._store.journal.position()
+        batch = self._store.journal.after(position, self._few if last is None else min(self._few, max(last - position, 0)))
         if not batch:
             return False
         with self._store.transaction():
@@ -68,6 +69,7 @@ class Intake:
             for entry in batch:
                 touched |= dict.fromkeys(sorted(self._take(entry, now)))
             self._worker.decide_all(touched, now)
+            self._few = max(self._few // 2, 1) if self._store.wanted_elsewhere else min(self._few * 2, BATCH)
         return True
 
     def take_again(self, seqs: Iterable[int]) -> None:

@@ -22,6 +22,7 @@ from engine.run.deeds import Deed, noted
 from engine.run.dispatch import Dispatch
 from engine.run.fetching import Asking, Fetcher
 from engine.run.intake import Intake, aside_of, case_of_deed, correction_of
+from engine.run.journalling import Written
 from engine.run.polls import Polls
 from engine.run.valid_codes import CodeWatch
 from engine.run.worker import Worker
@@ -75,6 +76,8 @@ class Service:
         self._active: RuleSet | None = None
         self._points = points
         self._woken = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: Callable[[], bool] = lambda: False
         self._busy = asyncio.Lock()
         self._log = structlog.get_logger("instep.service").bind(client=rule_set.client)
         self._codes = codes if codes is not None else LiveCodes()
@@ -130,10 +133,20 @@ class Service:
             self._log.info("activated", rule_set=rule_set.hash, before=last.hash, by=by, why=why)
         self._woken.set()
 
-    def hear(self, heard: Sequence[Event | Hint]) -> None:
+    def hear(self, heard: Sequence[Event | Hint]) -> Written:
         """Writes down what was delivered; when this returns it can be acknowledged. The rest is done in the next step."""
-        self.intake.journal(heard)
+        written = self.intake.journal(heard)
         self._woken.set()
+        return written
+
+    def wake(self) -> None:
+        """Something was written down beside the service. May be called from any thread."""
+        loop = self._loop
+        if loop is None:
+            self._woken.set()
+        else:
+            with suppress(RuntimeError):  # it has just ended; what was written is found at the next start
+                loop.call_soon_threadsafe(self._woken.set)
 
     def deed(self, deed: Deed) -> None:
         """What a person decided. Raises NotPossible, saying what can be done instead."""
@@ -150,16 +163,19 @@ class Service:
         self._woken.set()
 
     async def step(self) -> datetime | None:
-        """Does all that is due until nothing is, and answers when the next thing will be."""
+        """Does all that is due until nothing is, and answers when the next thing will be. Ends early, with what has begun, where
+        the service is to stop: everything else is in the store.
+        """
         async with self._busy:
-            for _ in range(MOST_ROUNDS):
+            rounds = 0
+            while rounds < MOST_ROUNDS:
+                rounds = 0 if self._woken.is_set() else rounds + 1  # what comes from outside may go on for ever
                 self._woken.clear()
-                worked = await self._take_in()
-                worked |= self._timers()
-                worked |= await self._polls.poll_due()
-                worked |= await self._fetcher.fetch_due()
-                worked |= await self._dispatch.send_due()
-                if not worked and not self._woken.is_set():
+                worked = False
+                for work in (self._take_in, self._timers, self._polls.poll_due, self._fetcher.fetch_due, self._dispatch.send_due):
+                    if not self._stopping():
+                        worked |= await work()
+                if self._stopping() or not (worked or self._woken.is_set()):
                     return self.next_due()
             raise RuntimeError(f"a step of {self.rule_set.client} does not come to an end")
 
@@ -175,7 +191,9 @@ class Service:
         return min((instant for instant in found if instant is not None), default=None)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Real time, until `stop`. A step that has begun is finished."""
+        """Real time, until `stop`. What has begun is finished."""
+        self._loop = asyncio.get_running_loop()
+        self._stopping = stop.is_set
         ending = asyncio.create_task(self._wake_on(stop))
         try:
             while not stop.is_set():
@@ -183,6 +201,8 @@ class Service:
                 due = await self.step()
                 await self._idle(due, stop)
         finally:
+            self._loop = None
+            self._stopping = lambda: False
             ending.cancel()
             with suppress(asyncio.CancelledError):
                 await ending
@@ -210,6 +230,7 @@ class Service:
             "mode": self.rule_set.mode,
             "now": self.clock().isoformat(),
             "behind": self.store.journal.behind(),
+            "waiting_since": waiting.isoformat() if (waiting := self.store.journal.waiting_since()) else None,
             "counts": dict(self.store.counts()),
             "effects": self.store.outbox.by_status(),
             "exceptions": self.store.exceptions.by_severity(),
@@ -223,18 +244,21 @@ class Service:
         }
 
     async def _take_in(self) -> bool:
-        """Few at a time, so that deliveries are answered while a long journal is worked off."""
-        worked = False
-        while self._catch_up.some() or self.intake.take_some():
+        """All that is known by now, before anything is done about it. Few at a time: others want to write, too."""
+        worked, last = False, self.store.journal.last()
+        while not self._stopping() and (self._catch_up.some() or self.intake.take_some(last)):
             worked = True
             await asyncio.sleep(0)
         return worked
 
-    def _timers(self) -> bool:
+    async def _timers(self) -> bool:
         due = self.store.cases.due(self.clock(), DUE_AT_ONCE)
         if due:
             with self.store.transaction():
-                self.worker.decide_all(due)
+                for n, case_id in enumerate(due):
+                    if n and self.store.wanted_elsewhere:
+                        break  # the rest is still due
+                    self.worker.decide_all([case_id])
         return bool(due)
 
     async def _idle(self, due: datetime | None, stop: asyncio.Event) -> None:

@@ -31,6 +31,10 @@ class NewerStore(Exception):  # noqa: N818
     """The store was written by a newer version of instep."""
 
 
+class StoreBusy(Exception):  # noqa: N818
+    """It was not this connection's turn to write for as long as it could wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Journalled:
     """An event with its place in the journal."""
@@ -247,7 +251,7 @@ class Journal(Protocol):
     """Every event, append-only, in the order it came to be known."""
 
     def append(self, events: Sequence[Event], received_at: datetime) -> list[int]:
-        """The sequence numbers of the new ones. A delivery that is there already is left out."""
+        """The sequence numbers of the new ones. A delivery that is there already, with the same payload, is left out."""
         ...
 
     def after(self, seq: int, limit: int) -> list[Journalled]: ...
@@ -266,6 +270,14 @@ class Journal(Protocol):
 
     def behind(self) -> int:
         """How many events wait to be taken in."""
+        ...
+
+    def last(self) -> int:
+        """The sequence number of the latest event, 0 before the first."""
+        ...
+
+    def waiting_since(self) -> datetime | None:
+        """When the first event that waits to be taken in came."""
         ...
 
     def set_aside(self, seq: int, reason: str, place: str, at: datetime) -> None: ...
@@ -556,6 +568,17 @@ class Store(Protocol):
 
     def transaction(self) -> AbstractContextManager[Any]:
         """All or nothing. Inside another it is a part that can fail alone."""
+        ...
+
+    def beside(self, seconds: float) -> Store:
+        """A second connection for another thread of this process. The two take turns to write, first come, first served; it
+        waits for its turn at most that long, and then raises `StoreBusy`.
+        """
+        ...
+
+    @property
+    def wanted_elsewhere(self) -> bool:
+        """Whether another thread waits for its turn to write."""
         ...
 
     def changed_elsewhere(self) -> bool:

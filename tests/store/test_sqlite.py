@@ -62,7 +62,20 @@ class TestJournal:
 
     def test_takes_a_delivery_once(self, store: SqliteStore) -> None:
         assert len(store.journal.append([event(delivery="d1"), event(delivery="d1")], NOON)) == 1
-        assert store.journal.append([event(b"other", delivery="d1")], NOON) == []
+        assert store.journal.append([event(delivery="d1")], NOON) == []
+
+    def test_keeps_what_came_changed_under_an_id_that_is_known(self, store: SqliteStore) -> None:
+        store.journal.append([event(b"1", delivery="d1")], NOON)
+        assert len(store.journal.append([event(b"2", delivery="d1"), event(b"2", delivery="d1")], NOON)) == 1
+        assert [j.event.payload for j in store.journal.after(0, 10)] == [b"1", b"2"]
+        assert store.journal.append([event(b"1", delivery="d1"), event(b"2", delivery="d1")], NOON) == []
+
+    def test_tells_since_when_events_wait(self, store: SqliteStore) -> None:
+        assert (store.journal.waiting_since(), store.journal.last()) == (None, 0)
+        first, second = store.journal.append([event(b"1")], NOON) + store.journal.append([event(b"2")], NOON + timedelta(hours=1))
+        assert (store.journal.waiting_since(), store.journal.last()) == (NOON, second)
+        store.journal.move_to(first, NOON)
+        assert store.journal.waiting_since() == NOON + timedelta(hours=1)
 
     def test_counts_what_waits_to_be_taken_in(self, store: SqliteStore) -> None:
         first, _ = store.journal.append([event(b"1"), event(b"2")], NOON)

@@ -31,14 +31,10 @@ class SqliteJournal:
         return [seq for event in events if (seq := self._append(event, stamp(received_at))) is not None]
 
     def _append(self, event: Event, received_at: str) -> int | None:
-        if (
-            event.delivery
-            and self._run(
-                "select 1 from journal where connector = ? and delivery = ?", (event.connector, event.delivery)
-            ).fetchone()
-        ):
-            return None
         digest = digest_of(event.payload)
+        delivery = self._delivery(event, digest)
+        if delivery is None:
+            return None
         first = self._run("select seq from journal where digest = ? and payload is not null", (digest,)).fetchone()
         cursor = self._run(
             "insert into journal"
@@ -48,7 +44,7 @@ class SqliteJournal:
                 event.connector,
                 event.kind,
                 event.about,
-                event.delivery,
+                delivery,
                 digest,
                 None if first else event.payload,
                 first[0] if first else None,
@@ -58,6 +54,21 @@ class SqliteJournal:
             ),
         )
         return cursor.lastrowid
+
+    def _delivery(self, event: Event, digest: bytes) -> str | None:
+        """What the delivery is known by; None if it is there. The same id with something else in it is another delivery."""
+        for known_by in (event.delivery, f"{event.delivery}#{digest.hex()}"):
+            found = (
+                known_by
+                and self._run(
+                    "select kind, about, digest from journal where connector = ? and delivery = ?", (event.connector, known_by)
+                ).fetchone()
+            )
+            if not found:
+                return known_by
+            if found == (event.kind, event.about, digest):
+                break
+        return None
 
     def after(self, seq: int, limit: int) -> list[Journalled]:
         rows = self._run(f"select {COLUMNS} where j.seq > ? order by j.seq limit ?", (seq, limit))
@@ -80,6 +91,15 @@ class SqliteJournal:
 
     def behind(self) -> int:
         return int(self._run("select count(*) from journal where seq > (select journal_seq from position)").fetchone()[0])
+
+    def last(self) -> int:
+        return int(self._run("select coalesce(max(seq), 0) from journal").fetchone()[0])
+
+    def waiting_since(self) -> datetime | None:
+        row = self._run(
+            "select received_at from journal where seq > (select journal_seq from position) order by seq limit 1"
+        ).fetchone()
+        return instant(row[0]) if row else None
 
     def set_aside(self, seq: int, reason: str, place: str, at: datetime) -> None:
         self._run(

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from sqlite_utils import Database
 
-from engine.store.base import NewerStore
+from engine.store.base import NewerStore, StoreBusy
 from engine.store.schema import migrations, unknown_steps
 from engine.store.sqlite.aside import SqliteAsides
 from engine.store.sqlite.audit import SqliteAudit
@@ -26,6 +26,7 @@ from engine.store.sqlite.records import SqliteRecords
 from engine.store.sqlite.rounds import SqliteRounds
 from engine.store.sqlite.rule_sets import SqliteRuleSets
 from engine.store.sqlite.safekeeping import SqliteSafekeeping
+from engine.store.sqlite.turns import Turns
 from engine.store.trouble import StoreTrouble
 
 COUNTED = ("journal", "records", "cases", "decisions", "effects", "exceptions", "set_aside")
@@ -42,9 +43,11 @@ class SqliteStore:
     Whatever of it is used may raise `StoreTrouble`; after that it does nothing more.
     """
 
-    def __init__(self, connection: Connection, lock: WriterLock | None) -> None:
+    def __init__(self, connection: Connection, lock: WriterLock | None, turns: Turns | None = None) -> None:
         self._connection = connection
         self._lock = lock
+        self._turns = turns or Turns()
+        self._patience: float | None = None
         self._depth = 0
         self.journal = SqliteJournal(connection)
         self.records = SqliteRecords(connection)
@@ -91,8 +94,43 @@ class SqliteStore:
             raise
         return opened
 
+    def beside(self, seconds: float) -> Self:
+        """A second connection to the same file, for another thread. The two take turns to write; this one waits for its own at
+        most that long, and then raises `StoreBusy`; for another process it does not wait longer either.
+        """
+        synchronous = self._connection.execute("pragma synchronous").fetchone()[0]
+        connection = Connection.to(self._connection.path)
+        try:
+            connection.execute(f"pragma busy_timeout = {seconds * 1000:.0f}")
+            _prepare(connection, connection.path, str(synchronous), migrate=False)
+            made = type(self)(connection, None, self._turns)
+        except BaseException:
+            connection.close()
+            raise
+        made._patience = seconds
+        return made
+
+    @property
+    def wanted_elsewhere(self) -> bool:
+        """Whether another thread waits for its turn to write."""
+        return self._turns.wanted
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
+        if self._depth:
+            with self._part():
+                yield
+            return
+        if not self._turns.take(self._patience):
+            raise StoreBusy(f"nothing could be written for {self._patience:g} seconds")
+        try:
+            with self._part():
+                yield
+        finally:
+            self._turns.give()
+
+    @contextmanager
+    def _part(self) -> Iterator[None]:
         name = f"part_{self._depth}"
         self._connection.execute(f"savepoint {name}" if self._depth else "begin immediate")
         self._depth += 1
