@@ -101,9 +101,7 @@ def mended_lines(rows: Sequence[Json]) -> list[Text]:
     for row in rows:
         name = f"event {row['number']}  {row.get('kind', '')} {row.get('about', '')}".rstrip()
         lines.append(Text(f"{name}: {'can be read' if not row.get('reason') else 'cannot be read'}", style="bold"))
-        for fault in row.get("faults", []):
-            at = f"{fault['path']}: " if fault["path"] else ""
-            lines.append(Text(f"  {at}{fault['reason']} ({fault['place']})", style="red"))
+        lines += [Text(f"  {fault['reason']} ({fault['place']})", style="red") for fault in row.get("faults", [])]
         for record in row.get("records", []):
             lines.append(Text(f"  {record['kind']} {record['key']}", style="green"))
             lines += [Text(f"    {line}") for line, _ in pretty(record["fields"])]

@@ -19,6 +19,7 @@ from engine.facts.codec import timestamp
 from engine.language.files import project_root, read_files
 from engine.run.past_rules import NoSuchRuleSet
 from engine.run.refs import files_at
+from engine.run.retention import what_left
 from engine.simulate.backtest import Plan, Result, Wanted, backtest
 from engine.simulate.difference import Difference
 from engine.simulate.history import BadHistory, Entry, read, recorded
@@ -98,7 +99,10 @@ def simulated(root: Path | None, client: str, asked: Asked) -> Result:
             second_opinion=asked.second_opinion,
         )
         with _progress() as (cutting, replaying):
-            return backtest(plan, entries, workers=asked.workers, cutting=cutting, replaying=replaying)
+            result = backtest(plan, entries, workers=asked.workers, cutting=cutting, replaying=replaying)
+        if store is not None and asked.history is None:
+            result.note = what_left(store)
+        return result
 
 
 @contextmanager
@@ -170,6 +174,8 @@ def print_result(result: Result, rule: str = "") -> None:
     counts = result.after.counts
     told = f"{counts['events']:,} events, {counts['cases']:,} cases, {counts['decisions']:,} decisions"
     console.print(Text(told, style="bold"))
+    if result.note:
+        console.print(Text(result.note, style="yellow"))
     console.print(f"Rule set {result.rule_set}" + (f" against {result.against}" if result.against else ""))
     if result.recorded:
         _recorded(result)

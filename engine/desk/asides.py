@@ -154,7 +154,7 @@ def shown(database: Path | None, client: str | None, number: int) -> Json:
     with visited(database, client) as store:
         entry = store.journal.one(number)
         if entry is None:
-            raise NotFound(f"there is no event {number}; the last one is {_last(store)}")
+            raise NotFound(_not_there(store, number))
         one = store.asides.of(number)
         told = aside_json(one) if one is not None else _event_json(entry)
         told["received_at"] = entry.received_at.isoformat()
@@ -182,8 +182,11 @@ def _event_json(entry: Journalled) -> Json:
     }
 
 
-def _last(store: Store) -> int:
-    return store.journal.position() + store.journal.behind()
+def _not_there(store: Store, number: int) -> str:
+    gone = store.retention.of_event(number)
+    if gone is not None:
+        return f"event {number} has left the store, into {gone.file}, on {gone.at:%Y-%m-%d} by {gone.by}"
+    return f"there is no event {number}; the last one is {store.journal.position() + store.journal.behind()}"
 
 
 def _payload(event: Event) -> Any:
@@ -221,8 +224,7 @@ def shown_lines(told: Json) -> list[Text]:
         if told["kind"].partition(".")[0] != PERSON:
             lines.append(Text("  The active rule set can read it: `instep events retry` takes it in.", style="green"))
     for fault in faults:
-        at = f"{fault['path']}: " if fault["path"] else ""
-        lines.append(Text(f"  {at}{fault['reason']}", style="red"))
+        lines.append(Text(f"  {fault['reason']}", style="red"))
         reads = f", which reads {fault['reads']}" if fault.get("reads") else ""
         lines.append(Text(f"  {fault['place']}{reads}", style="dim"))
     for done in told["trail"]:

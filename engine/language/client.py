@@ -22,6 +22,7 @@ from engine.language.durations import PATTERN, parse_duration
 from engine.language.node import Node
 from engine.problems import Place, Problems, did_you_mean
 
+SHORTEST_RETENTION = timedelta(days=30)
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -49,6 +50,15 @@ def _duration(value: Any) -> Any:
     length = parse_duration(value)
     if not length:
         raise ValueError("what may wait no time at all needs no batch")
+    return length
+
+
+def _kept_for(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError(f"a duration like 400d is wanted, not {describe(value)}")  # noqa: TRY004 - pydantic wants it
+    length = parse_duration(value)
+    if length < SHORTEST_RETENTION:
+        raise ValueError(f'"{value}" is shorter than 30d: returns of that age still come back')
     return length
 
 
@@ -108,6 +118,14 @@ class Cadence(Strict):
     calendar: str = Field(default="", description="The calendar whose working days a batch of working days means")
 
 
+class Retention(Strict):
+    """How long what is no longer needed is kept in the store. It leaves it only into a file, with `instep events prune`."""
+
+    payloads: Annotated[timedelta, BeforeValidator(_kept_for), WithJsonSchema({"type": "string", "pattern": PATTERN})] = Field(
+        description="How long payloads of closed cases are kept, at least 30d, such as 400d", examples=["400d"]
+    )
+
+
 class ClientConfig(Strict):
     """`client.yaml`. Secrets in it are still only named; see `resolve_secrets`."""
 
@@ -130,6 +148,10 @@ class ClientConfig(Strict):
     mode: Literal["live", "shadow"] = Field(default="live", description="live, or shadow: decide and record, send nothing")
     codes: dict[str, dict[str, str]] = Field(
         default_factory=dict, description="Our words and this operator's codes, over those in mappings/<connector>/codes.yaml"
+    )
+    retention: Retention | None = Field(
+        default=None,
+        description="How long payloads are kept, else for ever. They leave into a file, by instep events prune",
     )
     max_new_effects: int = Field(
         default=20, ge=0, description="A changed rule set that would at once send more than this waits for instep rules activate"
@@ -201,7 +223,8 @@ def _located(node: Node, fault: ErrorDetails) -> tuple[Place, str, str]:
 
 
 def _known_keys(holder: Sequence[str | int]) -> Mapping[str, Any]:
-    return Cadence.model_fields if holder and holder[0] == "cadence" else ClientConfig.model_fields
+    inner: dict[str, type[Strict]] = {"cadence": Cadence, "retention": Retention}
+    return inner.get(str(holder[0]), ClientConfig).model_fields if holder else ClientConfig.model_fields
 
 
 _WANTED: Mapping[str, str] = {

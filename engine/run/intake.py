@@ -106,7 +106,7 @@ class Intake:
         for observation in observed:
             touched |= self._observing.observe(observation, entry.seq)
         for no in aside:
-            self._set_aside(entry, f"{no.path}: {no.reason}" if no.path else no.reason, str(no.place), no.path)
+            self._set_aside(entry, no.reason, str(no.place), no.path)
         return touched
 
     def _deed(self, entry: Journalled, now: datetime) -> set[int]:
@@ -130,6 +130,9 @@ class Intake:
 
     def _about_event(self, deed: Deed, at: datetime, now: datetime) -> set[int]:
         """An event that was set aside is read again, or marked as nothing to be read. Raises NotPossible."""
+        known = self._store.asides.of(deed.event_seq)
+        if known is not None and known.state == "read" and deed.kind == "person.read_again":
+            return set()  # as was wanted
         aside, event = aside_of(self._store, deed)
         if deed.kind == "person.discard":
             self._store.asides.discard(event.seq, deed.by, deed.reason, at)
@@ -179,6 +182,8 @@ def aside_of(store: Store, deed: Deed) -> tuple[Aside, Journalled]:
     """The event that was set aside and that a deed is about. Raises NotPossible, saying what can be done instead."""
     seq = deed.event_seq
     aside, entry = store.asides.of(seq), store.journal.one(seq)
+    if aside is not None and entry is None:
+        raise NotPossible(f"event {seq} has left the store, with `instep events prune`: there is nothing to read")
     if aside is None or entry is None or mark(entry.event) != deed.value:
         raise NotPossible(f"event {seq} was never set aside: `instep events list` shows what was")
     if aside.state == "read":

@@ -103,6 +103,7 @@ class Result:
     digest: str = ""  # over every case, its effects, exceptions and decisions
     opinions: int = 0
     disagreements: list[Disagreement] = field(default_factory=list)
+    note: str = ""  # what the history does not tell any more
 
     def merge(self, other: Result) -> None:
         """Adds the next range of parts."""

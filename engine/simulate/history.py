@@ -97,20 +97,30 @@ Entry = TakenIn | Stepped | Looked | Outcome | Activated
 
 
 def recorded(store: Store, wanted: Callable[[Event], bool] = lambda _: True) -> Iterator[Entry]:
-    """The history a store holds, from its beginning. Of events only those that are `wanted`."""
-    return _with_activations(_recorded(store, wanted), activations(store))
+    """The history a store holds, from its beginning. Of events only those that are `wanted`.
+
+    Cases whose payloads have left the store are not told of: nobody could decide about them again.
+    """
+    gone = store.retention.cases()
+    return recorded_of(store, lambda entry: wanted(entry.event), lambda case: case not in gone)
 
 
-def _recorded(store: Store, wanted: Callable[[Event], bool]) -> Iterator[Entry]:
-    steps, looks = _Peekable(_steps(store)), _Peekable(_looks(store))
+def recorded_of(store: Store, wanted: Callable[[Journalled], bool], of: Callable[[str], bool]) -> Iterator[Entry]:
+    """The part of the history with these events, and what was decided and done about these cases."""
+    return _with_activations(_recorded(store, wanted, of), activations(store))
+
+
+def _recorded(store: Store, wanted: Callable[[Journalled], bool], of: Callable[[str], bool]) -> Iterator[Entry]:
+    steps = _Peekable(row for row in _steps(store) if of(row.case))
+    looks = _Peekable(row for row in _looks(store) if of(row.case))
     upto = 0
     yield from _between(steps, looks, upto)
     for intake, events in _intakes(store):
-        yield TakenIn(intake, tuple(one.event for one in events if wanted(one.event)))
+        yield TakenIn(intake, tuple(one.event for one in events if wanted(one)))
         upto = events[-1].seq if events else upto
         yield from _between(steps, looks, upto)
     yield from _between(steps, looks, None)
-    yield from _outcomes(store)
+    yield from (outcome for outcome in _outcomes(store) if of(outcome.case))
 
 
 def activations(store: Store) -> list[Activated]:

@@ -81,6 +81,12 @@ def life_in_store(store: Store, row: CaseRow) -> Life:
 
     Only events that name something of the case are read at first; where its decisions do not come out as recorded, all are.
     """
+    gone = store.retention.of_case(row.id)
+    if gone is not None:
+        raise NoLife(
+            f"its payloads left the store on {gone.at:%Y-%m-%d}, into {gone.file} (SHA-256 {gone.sha256[:12]}):"
+            f" `instep explain {row.name.partition(':')[2]} --history {gone.file}` tells it"
+        )
     names = _names(store, row)
     deciding = _deciding(store, names)
     sets = rule_sets_of([one for one in activations(store) if one.rule_set in deciding])

@@ -26,6 +26,8 @@ class BadBaseline(ValueError):  # noqa: N818 - named for what it tells
 def result_json(result: Result) -> dict[str, Any]:
     """The whole result."""
     told: dict[str, Any] = {"rule_set": result.rule_set, "digest": result.digest, "totals": totals_json(result.after)}
+    if result.note:
+        told["note"] = result.note
     if result.recorded:
         told["recorded"] = {"decisions": result.recorded, "same": result.same, "unlike": sorted(result.unlike)}
     if result.others:

@@ -18,6 +18,7 @@ from engine.store.aside import Asides
 from engine.store.audit import AuditTrail
 from engine.store.budgets import Budgets
 from engine.store.effects import Effects
+from engine.store.retention import Retention
 from engine.store.safekeeping import Safekeeping
 
 Node = tuple[str, str]  # (kind, key) of a record, whether it has come or not
@@ -254,7 +255,9 @@ class Journal(Protocol):
         """The sequence numbers of the new ones. A delivery that is there already, with the same payload, is left out."""
         ...
 
-    def after(self, seq: int, limit: int) -> list[Journalled]: ...
+    def after(self, seq: int, limit: int) -> list[Journalled]:
+        """In order, from the one after this; without those whose payload has left the store."""
+        ...
 
     def one(self, seq: int) -> Journalled | None: ...
 
@@ -565,6 +568,9 @@ class Store(Protocol):
 
     @property
     def audit(self) -> AuditTrail: ...
+
+    @property
+    def retention(self) -> Retention: ...
 
     def transaction(self) -> AbstractContextManager[Any]:
         """All or nothing. Inside another it is a part that can fail alone."""

@@ -338,6 +338,30 @@ create trigger audit_is_a_chain before insert on audit
     begin select raise(abort, 'an audit entry follows the last one'); end;
 """
 
+RETENTION = """
+create table prunings (
+    id integer primary key,
+    at text not null,
+    who text not null,
+    before text not null,
+    events integer not null,
+    size integer not null,
+    file text not null,
+    sha256 text not null
+);
+
+create table pruned_cases (
+    case_id integer not null references cases (id),
+    name text not null,
+    pruning_id integer not null references prunings (id),
+    primary key (case_id, name)
+) without rowid;
+
+alter table journal add column pruning_id integer references prunings (id);
+create index journal_pruned on journal (pruning_id) where pruning_id is not null;
+create index journal_repeats on journal (repeats) where repeats is not null;
+"""
+
 STEPS = (
     ("the_first_tables", FIRST),
     ("activations", ACTIVATIONS),
@@ -345,6 +369,7 @@ STEPS = (
     ("what_was_spent", BUDGETS),
     ("safekeeping", SAFEKEEPING),
     ("set_aside_and_audit", SET_ASIDE_AND_AUDIT),
+    ("retention", RETENTION),
 )
 
 

@@ -126,10 +126,11 @@ def events_mend(
     rule set can read already.
     """
     from engine.cli import mending  # noqa: PLC0415
-    from engine.desk import asides  # noqa: PLC0415
+    from engine.desk import asides, doing  # noqa: PLC0415
 
     which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, "waiting", every)
     if apply:
+        _or_misused("events mend", lambda: doing.person(by))
         _meant_events(which, database, client, yes=yes, json=json, verb="events mend")
     rows = _or_misused("events mend", lambda: mending.mended(database, client, root, mapping, which, by if apply else None))
     _told(json, "events", rows, mending.mended_lines)
@@ -152,9 +153,10 @@ def events_retry(
     json: Json = False,
 ) -> None:
     """Have events read again with the active rule set; also those that were discarded."""
-    from engine.desk import asides  # noqa: PLC0415
+    from engine.desk import asides, doing  # noqa: PLC0415
 
     which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, status, every)
+    _or_misused("events retry", lambda: doing.person(by))
     _meant_events(which, database, client, yes=yes, json=json, verb="events retry")
     _told(json, "events", _or_misused("events retry", lambda: asides.retried(database, client, which, by, "")), asides.done_lines)
 
@@ -176,9 +178,10 @@ def events_discard(
     json: Json = False,
 ) -> None:
     """Mark events as nothing to be read. They stay in the journal, whole, and `instep events retry` takes that back."""
-    from engine.desk import asides  # noqa: PLC0415
+    from engine.desk import asides, doing  # noqa: PLC0415
 
     which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, "waiting", every)
+    _or_misused("events discard", lambda: (doing.person(by), doing.reason(reason)))
     _meant_events(which, database, client, yes=yes, json=json, verb="events discard")
     rows = _or_misused("events discard", lambda: asides.discarded(database, client, which, by, reason))
     _told(json, "events", rows, asides.done_lines)
@@ -210,6 +213,38 @@ def events_export(database: Database = None, client: OfClient = None) -> None:
             sys.stdout.writelines(written(recorded(store)))
     except NotFound as fault:
         misused(f"instep events export: {fault}")
+
+
+@events.command("prune", epilog='Example: instep events prune --client northwind --to 2026.jsonl --by "Ana"')
+def events_prune(
+    by: By = "",
+    to: Annotated[Path | None, typer.Option(help="A new file for what leaves; without it, what would is told.")] = None,
+    root: Root = None,
+    yes: Yes = False,
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """Payloads of closed cases older than the client's `retention` leave the store, into a file first.
+
+    The file is a history for --history. Open cases, decisions, effects, receipts, exceptions and the audit trail stay.
+    """
+    from engine.cli.output import meant  # noqa: PLC0415
+    from engine.desk import doing, pruning  # noqa: PLC0415
+
+    told = _or_misused("events prune", lambda: pruning.planned(database, client, root).to_json())
+    if to is not None:
+        who, file = _or_misused("events prune", lambda: doing.person(by)), to
+        meant(told["events"], "payloads leave the store", yes=yes, json=json)
+        try:
+            told = _or_misused("events prune", lambda: pruning.pruned(database, client, root, file, who))
+        except OSError as fault:
+            misused(f"instep events prune: {fault.filename or file}: {fault.strerror}. Nothing has left the store")
+    if json:
+        print_json(told)
+    else:
+        for line in pruning.lines(told):
+            console.print(line)
 
 
 effects = typer.Typer(
@@ -282,9 +317,11 @@ def effects_retry(
     Nothing goes around the rules: it is looked up first, and sent only if rules, vetoes and claims ask for it then. What is
     unsure is never simply sent again.
     """
+    from engine.desk import doing  # noqa: PLC0415
     from engine.desk import effects as outbox  # noqa: PLC0415
 
     which = outbox.Which(tuple(names or ()), action, connector, why, case, since, status, every)
+    _or_misused("effects retry", lambda: doing.person(by))
     _meant_effects(which, database, client, yes=yes, json=json, verb="effects retry")
     rows = _or_misused("effects retry", lambda: outbox.retried(database, client, which, by, reason))
     _told(json, "effects", rows, outbox.done_lines)
@@ -314,9 +351,11 @@ def effects_discard(
 
     What is still asked for, unsure or done cannot be discarded; what can be done instead is said.
     """
+    from engine.desk import doing  # noqa: PLC0415
     from engine.desk import effects as outbox  # noqa: PLC0415
 
     which = outbox.Which(tuple(names or ()), action, connector, why, case, since, status, every)
+    _or_misused("effects discard", lambda: (doing.person(by), doing.reason(reason)))
     _meant_effects(which, database, client, yes=yes, json=json, verb="effects discard")
     rows = _or_misused("effects discard", lambda: outbox.discarded(database, client, which, by, reason))
     _told(json, "effects", rows, outbox.done_lines)

@@ -71,11 +71,11 @@ class SqliteJournal:
         return None
 
     def after(self, seq: int, limit: int) -> list[Journalled]:
-        rows = self._run(f"select {COLUMNS} where j.seq > ? order by j.seq limit ?", (seq, limit))
+        rows = self._run(f"select {COLUMNS} where j.seq > ? and j.pruning_id is null order by j.seq limit ?", (seq, limit))
         return [_journalled(row) for row in rows]
 
     def one(self, seq: int) -> Journalled | None:
-        row = self._run(f"select {COLUMNS} where j.seq = ?", (seq,)).fetchone()
+        row = self._run(f"select {COLUMNS} where j.seq = ? and j.pruning_id is null", (seq,)).fetchone()
         return _journalled(row) if row else None
 
     def position(self) -> int:

@@ -23,6 +23,7 @@ from engine.store.sqlite.journal import SqliteJournal
 from engine.store.sqlite.lock import Mark, WriterLock, lock_file
 from engine.store.sqlite.outbox import SqliteOutbox
 from engine.store.sqlite.records import SqliteRecords
+from engine.store.sqlite.retention import SqliteRetention
 from engine.store.sqlite.rounds import SqliteRounds
 from engine.store.sqlite.rule_sets import SqliteRuleSets
 from engine.store.sqlite.safekeeping import SqliteSafekeeping
@@ -61,6 +62,7 @@ class SqliteStore:
         self.asides = SqliteAsides(connection)
         self.effects = SqliteEffects(connection)
         self.audit = SqliteAudit(connection)
+        self.retention = SqliteRetention(connection)
         self._seen_version = self._data_version()
 
     @classmethod
