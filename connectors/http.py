@@ -288,7 +288,7 @@ class Http:
             return Answer(status, content, names, changes)
         wish = _retry_after(names)
         if status in {408, 429} or (status == 503 and wish is not None):
-            raise _Throttled(f"{what}: HTTP {status}", wish)
+            raise _Throttled(f"{what}: HTTP {status}", wish, for_all=status != 408)
         if status >= 500:
             raise Unsure(f"{what}: HTTP {status}") if changes else _Again(f"{what}: HTTP {status}", wish)
         raise HttpError(status, self._blotted(content), names)

@@ -28,7 +28,7 @@ def check_promises(rule_set: RuleSet, view: View, exceptions: Mapping[str, Excep
     breaches: list[ExceptionState] = []
     deadlines: list[datetime] = []
     for promise in rule_set.promises:
-        for rec, env in _places(promise, view):
+        for rec, env in places_of(promise, view):
             if promise.when is not None and not promise.when.true(env):
                 continue
             why = _broken(promise, env, now, deadlines, owned(rule_set, view, exceptions, promise.must_owned, rec))
@@ -38,7 +38,8 @@ def check_promises(rule_set: RuleSet, view: View, exceptions: Mapping[str, Excep
     return Checked(tuple(breaches), tuple(sorted(deadlines)))
 
 
-def _places(promise: PromiseSpec, view: View) -> Iterable[tuple[Rec | None, Mapping[str, Any]]]:
+def places_of(promise: PromiseSpec, view: View) -> Iterable[tuple[Rec | None, Mapping[str, Any]]]:
+    """What a promise is about, each with the names its expressions see. None is the case as a whole."""
     if promise.each is None:
         yield None, view.env
         return

@@ -13,6 +13,7 @@ from engine.facts.assemble import OrderLine
 from engine.facts.effects import EffectState
 from engine.facts.evidence import CANCEL, REFUND, SKEW, Bound, bind
 from engine.facts.fitting import fitting, paying_again, reaching
+from engine.facts.read_back import difference
 from engine.facts.units import LAST, SOMETHING_ELSE, otherwise, pieces_of, time_of
 from engine.facts.values import NONE, Items, Rec, is_gap, listed
 
@@ -68,10 +69,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """Unsure effects whose refund or cancellation is seen, with its id, and the refunds by others nobody has explained."""
+    """Unsure effects whose refund or cancellation is seen, with its id, and the refunds by others nobody has explained.
+
+    `read_back` has each refund of ours that is seen, by the effect's key: in what it differs from what was sent, or nothing.
+    """
 
     matches: Mapping[str, str]
     unexplained: Mapping[str, Rec]
+    read_back: Mapping[str, str | None]
 
 
 def cover(
@@ -112,10 +117,20 @@ def cover(
                 refund["explained"] = False
                 unexplained[refund.item] = refund
                 unclear |= group | {key}
+    read_back: dict[str, str | None] = {}
     for line in told:
         _close(line, unclear=line.rec.key in unclear)
         matches.update(line.bound.matches)
-    return Covered(matches, unexplained)
+        read_back.update(_read_back(line))
+    return Covered(matches, unexplained, read_back)
+
+
+def _read_back(line: Line) -> Iterable[tuple[str, str | None]]:
+    account = line.rec.account
+    for refund in listed(line.rec["refunds"]):
+        effect = line.bound.effects.get(refund.key)
+        if effect is not None and effect.action == REFUND and account is not None:
+            yield effect.key, difference(account, effect, refund)
 
 
 def _effects_by_line(lines: Sequence[OrderLine], effects: Sequence[EffectState]) -> dict[str, list[EffectState]]:

@@ -90,7 +90,7 @@ def _derive(
     return Facts(
         case=_case_record(case, order, records),
         order=order,
-        records=_by_kind(vocabulary, records, units, effect_records(builder, effects, units)),
+        records=_by_kind(vocabulary, records, units, effect_records(builder, effects, units, covered.read_back)),
         plurals=vocabulary.plurals,
         client={kind: _only(records.get(kind, {})) for kind in vocabulary.client},
         matches=covered.matches,

@@ -22,13 +22,17 @@ _STATUS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def effect_records(builder: Builder, effects: Iterable[EffectState], units: Mapping[str, Rec]) -> Items:
-    """One record for each effect that went out or came to an end; those of shadow rules stay among themselves."""
+def effect_records(
+    builder: Builder, effects: Iterable[EffectState], units: Mapping[str, Rec], read_back: Mapping[str, str | None]
+) -> Items:
+    """One record for each effect that went out or came to an end; those of shadow rules stay among themselves. `read_back` tells
+    of refunds that are seen in what they differ from what was sent.
+    """
     told = [e for e in effects if e.status in _STATUS and e.mode == "live"]
-    return Items(_record(builder, effect, units) for effect in sorted(told, key=lambda e: e.key))
+    return Items(_record(builder, effect, units, read_back) for effect in sorted(told, key=lambda e: e.key))
 
 
-def _record(builder: Builder, effect: EffectState, units: Mapping[str, Rec]) -> Rec:
+def _record(builder: Builder, effect: EffectState, units: Mapping[str, Rec], read_back: Mapping[str, str | None]) -> Rec:
     known = {
         "key": effect.key,
         "action": effect.action,
@@ -40,6 +44,8 @@ def _record(builder: Builder, effect: EffectState, units: Mapping[str, Rec]) -> 
         "amount": _amount(effect),
         "planned_at": effect.planned_at,
         "settled_at": effect.settled_at,
+        "seen": effect.key in read_back,
+        "difference": read_back.get(effect.key),
     }
     return builder.blank("effect", effect.key, known)
 

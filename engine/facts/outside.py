@@ -161,12 +161,15 @@ class Evidence:
 
 
 class TryLater(Exception):  # noqa: N818
-    """Not now: 429, 5xx before anything was done, a budget that is spent. `after` is a wish of the outside."""
+    """Not now: 429, 5xx before anything was done, a budget that is spent. `after` is a wish of the outside; `for_all` says
+    that it holds for whatever else we would ask of it, as where we ask too much (429).
+    """
 
-    def __init__(self, reason: str, after: timedelta | None = None) -> None:
+    def __init__(self, reason: str, after: timedelta | None = None, *, for_all: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.after = after
+        self.for_all = for_all
 
 
 class Refused(Exception):  # noqa: N818

@@ -23,6 +23,7 @@ from engine.language.node import Node
 from engine.problems import Place, Problems, did_you_mean
 
 SHORTEST_RETENTION = timedelta(days=30)
+SIDE_BY_SIDE = 4
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -77,10 +78,13 @@ class Strict(BaseModel):
 
 
 class ConnectorUse(BaseModel):
-    """Which connector fills a role. Everything but `use` and `budget` is the connector's own, and checked by its `Settings`."""
+    """Which connector fills a role. Everything but `use`, `budget` and `side_by_side` is the connector's own, and checked by its
+    `Settings`. `side_by_side` is how many cases are sent to it at the same time.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
     use: str
+    side_by_side: int = Field(default=SIDE_BY_SIDE, ge=1, le=100)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -101,6 +105,7 @@ CONNECTOR_KEYS = MappingProxyType(
     {
         "use": "The connector's name, as in mappings/<name>",
         "budget": "How often it may ask, by operation, in the place of what the connector knows",
+        "side_by_side": "How many cases are sent to it at the same time; of one case, one effect after another",
     }
 )
 BUDGET = "budget"

@@ -14,7 +14,7 @@ from engine.facts.outside import ROLES, Action, Connector
 from engine.facts.schema import SETTINGS, FieldSpec, Kind, Vocabulary
 from engine.language import forms
 from engine.language.budgets import LIMIT_PATTERN, PER_DAY
-from engine.language.client import CONNECTOR_KEYS, Cadence, ClientConfig
+from engine.language.client import CONNECTOR_KEYS, SIDE_BY_SIDE, Cadence, ClientConfig
 from engine.language.codes import mappable
 from engine.language.files import WORLDS
 from engine.language.forms import EXPRESSION, TEXT, Form, Shape, list_of, map_of, one_of, refer, written
@@ -246,10 +246,17 @@ def _settings(use: str, connector: type[Connector], definitions: Json) -> Json:
         said = {word: shape.pop(word) for word in ("description", "default") if word in shape}
         shape.pop("title", None)
         properties[name] = {"anyOf": [shape, refer("secret")], **said} if shape.get("type") == "string" else {**shape, **said}
+    said_of_it = CONNECTOR_KEYS["side_by_side"]
+    side_by_side = {"type": "integer", "minimum": 1, "maximum": 100, "default": SIDE_BY_SIDE, "description": said_of_it}
     return {
         "type": "object",
         "description": (connector.__doc__ or use).strip().splitlines()[0],
-        "properties": {"use": {"const": use, "description": CONNECTOR_KEYS["use"]}, "budget": _budget(connector), **properties},
+        "properties": {
+            "use": {"const": use, "description": CONNECTOR_KEYS["use"]},
+            "budget": _budget(connector),
+            "side_by_side": side_by_side,
+            **properties,
+        },
         "required": ["use", *made.get("required", ())],
         "additionalProperties": False,
     }

@@ -63,6 +63,7 @@ def open_client(
             store, start.begin.rule_set, connected(start.begin), clock, limits=_limits(start.begin.config),
             files=start.begin.texts, codes=codes, before=start.before, by=start.by, why=start.why,
             passed_over=start.state.passed_over, settings=start.begin.texts.get(client_place(client).file, ""),
+            side_by_side={role: use.side_by_side for role, use in start.begin.config.connectors.items()},
         )  # fmt: skip
         for request_id, outcome, fine in start.answers:
             store.rule_sets.answer_request(request_id, clock(), outcome, fine=fine)

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.facts.outside import Action, Connector, installed_actions, installed_connectors
-from engine.language.client import ClientConfig
+from engine.language.client import ClientConfig, ConnectorUse
 from engine.language.files import CLIENTS, Files, complete, folders_in, own_files, shipped_root
 from engine.language.pack import files_of, load, load_client
 from engine.language.ruleset import RuleSet
@@ -116,9 +117,13 @@ def other_settings(one: ClientConfig, other: ClientConfig) -> list[str]:
     """The settings that differ of connectors that stay, such as `connectors.marketplace.url`."""
     found: list[str] = []
     for role in sorted({*one.connectors} & {*other.connectors}):
-        here, there = one.connectors[role].settings, other.connectors[role].settings
+        here, there = _all_of(one.connectors[role]), _all_of(other.connectors[role])
         found += [f"connectors.{role}.{key}" for key in sorted({*here, *there}) if here.get(key) != there.get(key)]
     return found
+
+
+def _all_of(use: ConnectorUse) -> dict[str, Any]:
+    return {**use.settings, "side_by_side": use.side_by_side}
 
 
 def _use(config: ClientConfig, role: str) -> str:

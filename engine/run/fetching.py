@@ -11,6 +11,7 @@ from engine.facts.budget import OverBudget
 from engine.facts.outside import Connector, Ref, TryLater
 from engine.run.budget import Budget
 from engine.run.clock import Clock
+from engine.run.lanes import Lanes
 from engine.run.logs import where
 from engine.store.base import FetchRow, Node, Store
 
@@ -63,16 +64,22 @@ class Fetcher:
         self._waits: dict[str, datetime] = {}
         self._log = structlog.get_logger("instep.fetch")
 
-    async def fetch_due(self) -> bool:
-        """True if anything was due that the budget allows."""
+    def start_due(self, lanes: Lanes) -> bool:
+        """Starts fetching what is due and the budget allows, for each connector by itself. True if anything was."""
         now = self._clock()
         self._waits = {name: until for name, until in self._waits.items() if until > now}
-        rows = self._store.rounds.fetches_due(now, AT_ONCE, but=self._waits)
-        fetched = False
+        busy = [name for name in self._by_name if lanes.busy(_lane(name))]
+        due: dict[str, list[FetchRow]] = {}
+        for row in self._store.rounds.fetches_due(now, AT_ONCE, but=[*self._waits, *busy]):
+            due.setdefault(row.connector, []).append(row)
+        for name, rows in due.items():
+            lanes.start(_lane(name), self._fetch_all(rows, lanes))
+        return bool(due)
+
+    async def _fetch_all(self, rows: Sequence[FetchRow], lanes: Lanes) -> None:
         for row in rows:
-            if row.connector not in self._waits:
-                fetched |= await self._fetch(row)
-        return fetched
+            if lanes.stopping() or not await self._fetch(row):
+                return
 
     def next_at(self) -> datetime | None:
         """When something is due next, or may be asked for again."""
@@ -116,6 +123,10 @@ class Fetcher:
         again = row.reason == LINK or fault != "not there"
         due = self._clock() + _wait(row.attempts) if again and row.attempts + 1 < LINK_ATTEMPTS else None
         self._store.rounds.fetch_later(row.id, due, fault)
+
+
+def _lane(name: str) -> str:
+    return f"fetch {name}"
 
 
 def _wait(attempts: int) -> timedelta:

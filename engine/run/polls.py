@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from engine.facts.budget import OverBudget
 from engine.facts.outside import Connector, Feed, Page, TryLater
 from engine.run.budget import Budget
 from engine.run.clock import Clock
+from engine.run.lanes import Lanes
 from engine.run.logs import where
 from engine.store.base import ExceptionEntry, FeedRow, Store
 
@@ -34,27 +34,34 @@ class Polls:
         self._take_in = take_in
         self._log = structlog.get_logger("instep.poll")
 
-    async def poll_due(self) -> bool:
-        """True if any feed was due. Connectors are polled side by side, the feeds of one after another."""
+    def start_due(self, lanes: Lanes) -> bool:
+        """Starts polling what is due. Connectors are polled side by side, the feeds of one after another: one that hangs holds
+        up no other. True if anything was due.
+        """
         now = self._clock()
-        due = {c.name: (c, self._due(c, now)) for c in self._connectors.values()}
-        async with asyncio.TaskGroup() as group:
-            for connector, feeds in due.values():
-                group.create_task(self._poll_all(connector, feeds))
-        return any(feeds for _, feeds in due.values())
+        due = [(connector, feeds) for connector in self._idle(lanes) if (feeds := self._due(connector, now))]
+        for connector, feeds in due:
+            lanes.start(_lane(connector), self._poll_all(connector, feeds))
+        return bool(due)
 
     def _due(self, connector: Connector, now: datetime) -> list[Feed]:
         """Those that waited for the budget first: feeds that share a limit take turns, none keeps another from it for ever."""
-        rows = [(self._row(connector, feed), feed) for feed in connector.feeds.values()]
+        rows = [(self._row(connector, feed, now), feed) for feed in connector.feeds.values()]
         due = [(not _waits(row), row.next_at, feed) for row, feed in rows if row.next_at <= now]
         return [feed for _, _, feed in sorted(due, key=lambda each: each[:2])]
 
-    def next_at(self) -> datetime | None:
-        rows = [self._row(c, feed) for c in self._connectors.values() for feed in c.feeds.values()]
+    def next_at(self, lanes: Lanes) -> datetime | None:
+        """When the next feed is due of a connector that is not being polled."""
+        now = self._clock()
+        rows = [self._row(connector, feed, now) for connector in self._idle(lanes) for feed in connector.feeds.values()]
         return min((row.next_at for row in rows), default=None)
 
-    def _row(self, connector: Connector, feed: Feed) -> FeedRow:
-        return self._store.rounds.feed(connector.name, feed.name) or FeedRow(connector.name, feed.name, "", self._clock())
+    def _idle(self, lanes: Lanes) -> list[Connector]:
+        return [connector for connector in self._connectors.values() if not lanes.busy(_lane(connector))]
+
+    def _row(self, connector: Connector, feed: Feed, now: datetime) -> FeedRow:
+        """One that was never polled is due."""
+        return self._store.rounds.feed(connector.name, feed.name) or FeedRow(connector.name, feed.name, "", now)
 
     async def _poll_all(self, connector: Connector, feeds: list[Feed]) -> None:
         for feed in feeds:
@@ -62,7 +69,7 @@ class Polls:
 
     async def _poll(self, connector: Connector, feed: Feed) -> None:
         started = self._clock()
-        row = self._row(connector, feed)
+        row = self._row(connector, feed, started)
         try:
             with self._budget.spending(connector, "poll"):
                 async for page in connector.observe(feed.name, row.cursor):
@@ -108,6 +115,10 @@ class Polls:
 
 def _waits(row: FeedRow) -> bool:
     return row.fault.startswith(WAITS)
+
+
+def _lane(connector: Connector) -> str:
+    return f"poll {connector.name}"
 
 
 def _key(row: FeedRow) -> str:

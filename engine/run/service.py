@@ -23,7 +23,10 @@ from engine.run.dispatch import Dispatch
 from engine.run.fetching import Asking, Fetcher
 from engine.run.intake import Intake, aside_of, case_of_deed, correction_of
 from engine.run.journalling import Written
+from engine.run.lanes import Lanes
+from engine.run.performing import Performing
 from engine.run.polls import Polls
+from engine.run.reach import Reach
 from engine.run.valid_codes import CodeWatch
 from engine.run.worker import Worker
 from engine.store.base import Store
@@ -32,6 +35,7 @@ from engine.store.trouble import StoreTrouble
 GLANCE = timedelta(seconds=1)  # how often the store is looked at for what another process wrote
 MOST_ROUNDS = 10_000  # a step that does not come to an end is a fault, not work
 DUE_AT_ONCE = 50
+CODES = "codes"
 
 
 class Service:
@@ -49,6 +53,7 @@ class Service:
         *,
         zone: ZoneInfo | None = None,
         limits: Mapping[str, Sequence[Limit]] | None = None,
+        side_by_side: Mapping[str, int] | None = None,
         files: Mapping[str, str] | None = None,
         before: RuleSet | None = None,
         by: str = "instep",
@@ -69,13 +74,20 @@ class Service:
         self._polls = Polls(store, connectors, clock, budget, self.intake.take_in)
         self._code_watch = CodeWatch(store, connectors, clock, budget)
         self._fetcher = Fetcher(store, connectors, clock, budget)
-        self._dispatch = Dispatch(
-            store, self.worker, self.intake, connectors, clock, budget=budget, asking=self._asking, points=points
+        self._woken = asyncio.Event()
+        self._lanes = Lanes(self._woken)
+        self.reach = Reach(store, clock)
+        self._performing = Performing(
+            store, self.worker, self.intake, clock, budget=budget, asking=self._asking, reach=self.reach, points=points
         )
+        self._dispatch = Dispatch(
+            store, self.worker, connectors, clock,
+            performing=self._performing, reach=self.reach, side_by_side=side_by_side or {}, wake=self._woken.set,
+        )  # fmt: skip
+        self._outside = (self._polls.start_due, self._fetcher.start_due, self._dispatch.start_due)
         self._catch_up = CatchUp(store, self.worker, self.intake, clock)
         self._active: RuleSet | None = None
         self._points = points
-        self._woken = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: Callable[[], bool] = lambda: False
         self._busy = asyncio.Lock()
@@ -85,7 +97,7 @@ class Service:
         self.activate(rule_set, files or {}, by=by, why=why, passed_over=passed_over, before=before)
         with store.transaction():
             audit.started(store, clock(), rule_set.hash, settings)
-        self._dispatch.recover()
+        self._performing.recover()
 
     @property
     def rule_set(self) -> RuleSet:
@@ -163,19 +175,18 @@ class Service:
         self._woken.set()
 
     async def step(self) -> datetime | None:
-        """Does all that is due until nothing is, and answers when the next thing will be. Ends early, with what has begun, where
-        the service is to stop: everything else is in the store.
+        """Does all that is due until nothing is and nothing is under way, and answers when the next thing will be. Polls come
+        before fetches and fetches before sends, so that the same story always goes the same way.
         """
         async with self._busy:
-            rounds = 0
-            while rounds < MOST_ROUNDS:
-                rounds = 0 if self._woken.is_set() else rounds + 1  # what comes from outside may go on for ever
+            for _ in range(MOST_ROUNDS):
                 self._woken.clear()
-                worked = False
-                for work in (self._take_in, self._timers, self._polls.poll_due, self._fetcher.fetch_due, self._dispatch.send_due):
-                    if not self._stopping():
-                        worked |= await work()
-                if self._stopping() or not (worked or self._woken.is_set()):
+                worked = await self._take_in()
+                worked |= await self._timers()
+                for start_due in self._outside:
+                    worked |= start_due(self._lanes)
+                    await self._lanes.finish()
+                if not worked and not self._woken.is_set():
                     return self.next_due()
             raise RuntimeError(f"a step of {self.rule_set.client} does not come to an end")
 
@@ -186,23 +197,36 @@ class Service:
             self.store.cases.next_wake(now),
             self.store.outbox.next_due(now),
             self._fetcher.next_at(),
-            self._polls.next_at(),
+            self._polls.next_at(self._lanes),
+            self._dispatch.resumes_at(),
         )
         return min((instant for instant in found if instant is not None), default=None)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Real time, until `stop`. What has begun is finished."""
+        """Real time, until `stop`: whatever is due is begun at once, and nothing waits for what is under way with the outside.
+        What has begun by then is finished.
+        """
         self._loop = asyncio.get_running_loop()
-        self._stopping = stop.is_set
+        self._stopping = self._lanes.stopping = stop.is_set
         ending = asyncio.create_task(self._wake_on(stop))
         try:
             while not stop.is_set():
-                await self._code_watch.look(self.rule_set.codes)
-                due = await self.step()
-                await self._idle(due, stop)
+                self._woken.clear()
+                self._lanes.check()
+                if self._code_watch.wants(self.rule_set.codes) and not self._lanes.busy(CODES):
+                    self._lanes.start(CODES, self._code_watch.look(self.rule_set.codes))
+                worked = await self._take_in()
+                worked |= await self._timers()
+                for start_due in self._outside:
+                    worked |= start_due(self._lanes)
+                await asyncio.sleep(0)  # deliveries are answered, however much is due
+                if not worked:
+                    await self._idle(self.next_due(), stop)
+            await self._lanes.finish()
         finally:
             self._loop = None
-            self._stopping = lambda: False
+            self._stopping = self._lanes.stopping = lambda: False
+            self._lanes.stop()
             ending.cancel()
             with suppress(asyncio.CancelledError):
                 await ending
@@ -235,6 +259,7 @@ class Service:
             "effects": self.store.outbox.by_status(),
             "exceptions": self.store.exceptions.by_severity(),
             "unsure": sum(row.entry.status == "unsure" for row in self.store.outbox.under_way()),
+            "connectors": self._dispatch.status(),
             "failing": [
                 {"connector": row.connector, "feed": row.feed, "failures": row.failures, "fault": row.fault}
                 for row in self.store.rounds.feeds()

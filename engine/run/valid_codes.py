@@ -85,6 +85,10 @@ class CodeWatch:
         self._asked: Codes | None = None
         self._log = structlog.get_logger("instep.codes")
 
+    def wants(self, codes: Codes) -> bool:
+        """Whether these were not asked about yet."""
+        return self._asked != codes
+
     async def look(self, codes: Codes) -> None:
         """Nothing that goes wrong here stops anything: what cannot be asked is logged, and asked at the next start."""
         if self._asked == codes:

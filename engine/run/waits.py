@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 
 FIRST_WAIT = timedelta(seconds=30)
@@ -12,6 +13,7 @@ LONGEST_WITHOUT_LOOK = timedelta(hours=24)
 MOST_SENDS = 3  # sends of which nothing was ever seen
 FIRST_LOOK = timedelta(minutes=1)
 LAST_LOOK = timedelta(hours=1)
+SPREAD = 0.25  # of a wait: what failed together does not come again together
 
 
 class Patience:
@@ -27,17 +29,19 @@ class Patience:
             self.forget(key)
             return None
         self._failing[key] = since, failures + 1
-        return _doubling(failures)
+        return backed_off(key, failures)
 
     def forget(self, key: str) -> None:
         self._failing.pop(key, None)
 
     @staticmethod
-    def after_send(attempts: int, wish: timedelta | None) -> timedelta | None:
-        """The wait after a send that was put off, or None after too many. `wish` is what the outside asked for."""
-        if attempts >= MOST_TRIES:
+    def after_send(key: str, attempts: int, wish: timedelta | None, *, for_ever: bool = False) -> timedelta | None:
+        """The wait after a send that was put off, or None after too many. `wish` is what the outside asked for; `for_ever`
+        where it is the whole system that is in trouble, which is no reason to give one effect up.
+        """
+        if attempts >= MOST_TRIES and not for_ever:
             return None
-        return max(_doubling(attempts - 1), min(wish or timedelta(0), LONGEST_WISH))
+        return max(backed_off(key, attempts - 1), min(wish or timedelta(0), LONGEST_WISH))
 
 
 def next_look(sent_at: datetime, now: datetime, quiet: timedelta | None) -> datetime:
@@ -48,5 +52,14 @@ def next_look(sent_at: datetime, now: datetime, quiet: timedelta | None) -> date
     return look
 
 
-def _doubling(failures: int) -> timedelta:
-    return min(FIRST_WAIT * (1 << min(max(failures, 0), 10)), LONGEST_WAIT)
+def backed_off(key: str, failures: int) -> timedelta:
+    """Twice as long after every failure, up to `LONGEST_WAIT`, and up to a quarter shorter. By how much comes from the key, so
+    that the same story always goes the same way.
+    """
+    wait = min(FIRST_WAIT * (1 << min(max(failures, 0), 10)), LONGEST_WAIT)
+    return wait - wait * SPREAD * _share(f"{key}/{failures}")
+
+
+def _share(text: str) -> float:
+    """A number from 0 to 1 that is always the same for a text, and evenly spread over all texts."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest()) / 0xFFFFFFFF

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from engine.decide.deadlines import effect_deadlines
 from engine.decide.decision import Decision, decide
 from engine.decide.match import Pass
 from engine.decide.memory import Memory
@@ -184,6 +185,8 @@ class Worker:
             self._store.cases.save(kept)
         if text != row.memory:
             self._keep_effects(row, case, was, memory)
+        if memory.effects:
+            self._store.queue.set_deadlines(row.id, effect_deadlines(self.rule_set, decision.view, memory.effects))
         reasons = {found.key: why for found, why in decision.closed} | answers_given(was, memory)
         entries = [exception_entry(found) for found in memory.exceptions.values()]
         self._store.exceptions.replace(row.id, entries, decision.now, reasons)

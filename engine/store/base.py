@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.facts.outside import Event, Ref
 from engine.language.ruleset import RuleSet
@@ -20,6 +20,9 @@ from engine.store.budgets import Budgets
 from engine.store.effects import Effects
 from engine.store.retention import Retention
 from engine.store.safekeeping import Safekeeping
+
+if TYPE_CHECKING:
+    from engine.store.queue import Queue
 
 Node = tuple[str, str]  # (kind, key) of a record, whether it has come or not
 
@@ -156,12 +159,13 @@ class EffectEntry:
 
 @dataclass(frozen=True, slots=True)
 class EffectRow:
-    """An outbox row."""
+    """An outbox row. `deadline` is by when it has to be out, where a promise says so."""
 
     id: int
     case_id: int
     case: str
     entry: EffectEntry
+    deadline: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,8 +387,6 @@ class Outbox(Protocol):
 
     def reschedule(self, case_id: int, key: str, due_at: datetime | None) -> None: ...
 
-    def due(self, now: datetime, limit: int) -> list[EffectRow]: ...
-
     def next_due(self, after: datetime) -> datetime | None: ...
 
     def of_case(self, case_id: int) -> list[EffectRow]: ...
@@ -544,6 +546,9 @@ class Store(Protocol):
 
     @property
     def outbox(self) -> Outbox: ...
+
+    @property
+    def queue(self) -> Queue: ...
 
     @property
     def exceptions(self) -> Exceptions: ...

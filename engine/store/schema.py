@@ -362,6 +362,14 @@ create index journal_pruned on journal (pruning_id) where pruning_id is not null
 create index journal_repeats on journal (repeats) where repeats is not null;
 """
 
+URGENCY = """
+alter table effects add column role text generated always as (substr(action, 1, instr(action, '.') - 1)) virtual;
+alter table effects add column deadline text;
+create index effects_by_urgency on effects (role, coalesce(deadline, '9999'), due_at) where due_at is not null;
+create index effects_by_wait on effects (role, due_at) where due_at is not null;
+create index effects_ahead on effects (deadline) where status in ('planned', 'performing', 'unsure');
+"""
+
 STEPS = (
     ("the_first_tables", FIRST),
     ("activations", ACTIVATIONS),
@@ -370,6 +378,7 @@ STEPS = (
     ("safekeeping", SAFEKEEPING),
     ("set_aside_and_audit", SET_ASIDE_AND_AUDIT),
     ("retention", RETENTION),
+    ("urgency", URGENCY),
 )
 
 

@@ -64,7 +64,12 @@ class TestCatchingUp:
         hear(world, an_order(), a_sale(), an_rma())
         world.clock.move(NOON + timedelta(hours=14, seconds=1))
         world.service.activate(shadow(hash="h2"), {})
-        asyncio.run(world.service._dispatch.send_due())  # before any case was looked at anew
+
+        async def send_due() -> None:  # before any case was looked at anew
+            world.service._dispatch.start_due(world.service._lanes)
+            await world.service._lanes.finish()
+
+        asyncio.run(send_due())
         assert world.shop.books.refunds == []
         asyncio.run(world.service.step())
         assert world.effects() == {"refund:A-1#1": "planned"}

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.facts.outside import Feed
 from engine.run.clock import SystemClock, VirtualClock
 from engine.run.deeds import Deed
+from engine.run.service import Service
 from engine.store.sqlite import SqliteStore
-from tests.run.small import NOON, Client, a_sale, an_order, an_rma, client
+from tests.run.small import NOON, Client, Shop, a_sale, an_order, an_rma, client, small_rules
 
 
 @pytest.fixture
@@ -50,6 +52,20 @@ def test_time_wakes_the_service(world: Client) -> None:
     asyncio.run(world.service.step())
     world.clock.move(NOON + timedelta(hours=48, minutes=59))
     asyncio.run(until(world, lambda: world.exceptions() == ["slow"]))
+
+
+def test_a_feed_that_was_never_polled_is_polled_at_once_though_no_two_looks_at_the_clock_agree(tmp_path: Path) -> None:
+    class Ticking(VirtualClock):
+        def __call__(self) -> datetime:
+            self.move(self._now + timedelta(microseconds=1))
+            return super().__call__()
+
+    shop = Shop(VirtualClock(NOON))
+    shop.feeds = {"orders": Feed("orders", timedelta(hours=1))}
+    clock = Ticking(NOON)
+    service = Service(SqliteStore.open(tmp_path / "a.db"), small_rules(), {"marketplace": shop}, clock)
+    asyncio.run(until(Client(service, shop, clock, tmp_path), lambda: "poll orders from ''" in shop.asked))
+    assert clock() < NOON + timedelta(seconds=1)
 
 
 def test_what_a_visitor_writes_down_is_taken_in(world: Client) -> None:

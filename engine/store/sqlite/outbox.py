@@ -15,7 +15,10 @@ NAMES = (
     "not_before", "sent_at", "settled_at", "attempts", "reason", "detail", "receipt",
 )  # fmt: skip
 ENTRY_FIELDS = tuple("group" if name == "group_name" else name for name in NAMES)
-COLUMNS = f"e.id, e.case_id, c.name, {', '.join(f'e.{name}' for name in NAMES)} from effects e join cases c on c.id = e.case_id"
+COLUMNS = (
+    f"e.id, e.case_id, c.name, e.deadline, {', '.join(f'e.{name}' for name in NAMES)}"
+    " from effects e join cases c on c.id = e.case_id"
+)
 STEP_COLUMNS = "id, case_name, key, journal_seq, at, step from steps"
 PUT = (
     f"insert into effects (case_id, {', '.join(NAMES)}) values (?{', ?' * len(NAMES)})"  # noqa: S608 - constants
@@ -40,17 +43,14 @@ class SqliteOutbox:
     def reschedule(self, case_id: int, key: str, due_at: datetime | None) -> None:
         self._run("update effects set due_at = ? where case_id = ? and key = ?", (stamp_or_none(due_at), case_id, key))
 
-    def due(self, now: datetime, limit: int) -> list[EffectRow]:
-        return _all(self._run(f"select {COLUMNS} where e.due_at <= ? order by e.due_at, e.id limit ?", (stamp(now), limit)))
-
     def next_due(self, after: datetime) -> datetime | None:
         return instant_or_none(self._run("select min(due_at) from effects where due_at > ?", (stamp(after),)).fetchone()[0])
 
     def of_case(self, case_id: int) -> list[EffectRow]:
-        return _all(self._run(f"select {COLUMNS} where e.case_id = ? order by e.id", (case_id,)))
+        return effect_rows(self._run(f"select {COLUMNS} where e.case_id = ? order by e.id", (case_id,)))
 
     def under_way(self) -> list[EffectRow]:
-        return _all(self._run(f"select {COLUMNS} where e.status in ('performing', 'unsure') order by e.id"))
+        return effect_rows(self._run(f"select {COLUMNS} where e.status in ('performing', 'unsure') order by e.id"))
 
     def under_way_elsewhere(self, case_id: int, key: str) -> bool:
         row = self._run(
@@ -60,10 +60,12 @@ class SqliteOutbox:
 
     def listed(self, statuses: Sequence[str], limit: int) -> list[EffectRow]:
         marks = ", ".join("?" * len(statuses))
-        return _all(self._run(f"select {COLUMNS} where e.status in ({marks}) order by e.id desc limit ?", (*statuses, limit)))
+        return effect_rows(
+            self._run(f"select {COLUMNS} where e.status in ({marks}) order by e.id desc limit ?", (*statuses, limit))
+        )
 
     def every(self, after: int, limit: int) -> list[EffectRow]:
-        return _all(self._run(f"select {COLUMNS} where e.id > ? order by e.id limit ?", (after, limit)))
+        return effect_rows(self._run(f"select {COLUMNS} where e.id > ? order by e.id limit ?", (after, limit)))
 
     def by_status(self) -> dict[str, int]:
         return dict(self._run("select status, count(*) from effects group by status order by status"))
@@ -102,8 +104,9 @@ def _values(entry: EffectEntry) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _all(cursor: sqlite3.Cursor) -> list[EffectRow]:
-    return [EffectRow(row[0], row[1], row[2], _entry(row[3:])) for row in cursor]
+def effect_rows(cursor: sqlite3.Cursor) -> list[EffectRow]:
+    """The rows of a query for `COLUMNS`."""
+    return [EffectRow(row[0], row[1], row[2], _entry(row[4:]), instant_or_none(row[3])) for row in cursor]
 
 
 def _entry(row: Sequence[Any]) -> EffectEntry:

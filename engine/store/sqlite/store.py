@@ -22,6 +22,7 @@ from engine.store.sqlite.exceptions import SqliteExceptions
 from engine.store.sqlite.journal import SqliteJournal
 from engine.store.sqlite.lock import Mark, WriterLock, lock_file
 from engine.store.sqlite.outbox import SqliteOutbox
+from engine.store.sqlite.queue import SqliteQueue
 from engine.store.sqlite.records import SqliteRecords
 from engine.store.sqlite.retention import SqliteRetention
 from engine.store.sqlite.rounds import SqliteRounds
@@ -54,6 +55,7 @@ class SqliteStore:
         self.records = SqliteRecords(connection)
         self.cases = SqliteCases(connection)
         self.outbox = SqliteOutbox(connection)
+        self.queue = SqliteQueue(connection)
         self.exceptions = SqliteExceptions(connection)
         self.rounds = SqliteRounds(connection)
         self.budgets = SqliteBudgets(connection)
