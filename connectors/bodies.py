@@ -9,7 +9,9 @@ from connectors.http import loads
 from engine.facts.outside import Rejected
 
 DEEPEST = 64  # objects and lists within each other; the deliveries of all systems here stay under ten
-_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_TEXTS = re.compile(
+    rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL
+)  # one that is never closed goes to the end: linear, whatever comes
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 

@@ -8,36 +8,54 @@ done) and `HttpError` (the other side answered and said no). Money stays exact b
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+import html
 import json
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+import httpcore
 import httpx
 import stamina
+from pydantic import SecretStr
 
+from connectors.reach import LOCAL, AddressRefused, Guarded, Reach, tls
 from engine.facts.budget import Free, Spending, allowance
 from engine.facts.outside import TryLater, Unsure
 
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+Headers = Mapping[str, str | SecretStr]
 LONGEST_BODY = 64 * 1024 * 1024
+PUBLIC = frozenset({"accept", "user-agent", "content-type"})
+SHORTEST_SECRET = 6  # characters: what is shorter is in every text by chance
+MENDED_BY_HAND = timedelta(minutes=15)
 LONGEST_WISH = timedelta(days=1)  # a Retry-After past this is taken as this
 UNKNOWN_CALLER = 401  # who does not know us counts nothing on our account
 FREE = Free()
 
 
 def loads(body: bytes) -> Any:
-    """JSON with every fraction as an exact `Decimal`. Raises `ValueError` for anything that is not plain UTF-8 JSON."""
+    """JSON with every fraction as an exact `Decimal`. Raises `ValueError` for anything that is not plain UTF-8 JSON, also for
+    half of a surrogate pair, which is no character, and which neither a URL nor a store can hold.
+    """
     try:
-        return json.loads(body.decode("utf-8-sig"), parse_float=_exact, parse_constant=_no_constant)
+        value = json.loads(body.decode("utf-8-sig"), parse_float=_exact, parse_constant=_no_constant)
+        if b"\\u" in body:
+            json.dumps(value, ensure_ascii=False, default=str).encode()
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("text with half of a surrogate pair") from None
+    return value
 
 
 def _exact(text: str) -> Decimal:
@@ -137,20 +155,36 @@ class _NotConnected(_Again):
     """Nothing was sent."""
 
 
+class _NotAllowed(TryLater):
+    """Nothing was sent, and trying again at once would not help."""
+
+
 class _Throttled(TryLater):
     """The other side has too much to do, with us or others."""
 
 
+def bearer(token: SecretStr) -> SecretStr:
+    """The value of an `authorization` header with this token."""
+    return SecretStr(f"Bearer {token.get_secret_value()}")
+
+
+def basic(user: SecretStr) -> SecretStr:
+    """The value of an `authorization` header with this user and no password, as keys are often given."""
+    return SecretStr("Basic " + base64.b64encode(f"{user.get_secret_value()}:".encode()).decode("ascii"))
+
+
 class Http:
-    """A client of one host. Redirects are not followed, absolute URLs must be of that host, and nothing it says of itself
-    or of a fault holds the value of a header. Plain http is for this machine only.
+    """A client of one host. Redirects are not followed, absolute URLs must be of that host, its address must be one that `reach`
+    allows, and nothing it says of itself, of an answer or of a fault holds a secret of a header. Plain http is for this machine
+    only.
     """
 
     def __init__(
         self,
         base_url: str,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         *,
+        reach: Reach | None = None,
         timeout: float = 20.0,
         deadline: float = 60.0,
         retries: Retries | None = None,
@@ -158,12 +192,17 @@ class Http:
     ) -> None:
         parts = urlsplit(base_url)
         if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL)):
-            raise ValueError(f"{base_url!r} is not an https URL")
+            raise ValueError(f"{_shown(base_url)} is not an https URL")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError(f"{_shown(base_url)} holds more than a host and a path: a key is a setting of its own")
         self._base = base_url.rstrip("/")
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._local = parts.hostname in LOCAL
         self._headers = {"accept": "application/json", **{k.lower(): v for k, v in (headers or {}).items()}}
-        for name, value in self._headers.items():
+        self._guard = Guarded(parts.hostname, private=reach is not None and reach.private_network)
+        # without TLS there is nothing to trust: a context that takes no certificate at all
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if parts.scheme == "http" else tls(reach, httpx.create_ssl_context())
+        for name, value in self._revealed():
             if not (value.isascii() and value.isprintable()):
                 raise ValueError(f"the header {name} holds characters no header may hold")
         self._timeout = timeout
@@ -237,7 +276,7 @@ class Http:
         spending = await allowance().spend(operation or f"{method} {path.split('?', 1)[0]}", units)
         try:
             return replace(await self._once(method, path, params, body, headers, changes=changes), spending=spending)
-        except _NotConnected:
+        except (_NotConnected, _NotAllowed):
             spending.give_back()
             raise
         except _Throttled as wait:
@@ -264,10 +303,13 @@ class Http:
         what = f"{method} {path.split('?', 1)[0]}"
         lost: type[Unsure | TryLater] = Unsure if changes else _Again
         given = {**({"content-type": "application/json"} if body is not None else {}), **(headers or {})}
-        request = self._http().build_request(
-            method, self._url(path), params=list(params.items() if isinstance(params, Mapping) else params) or None,
-            content=body, headers=given,
-        )  # fmt: skip
+        try:
+            request = self._http().build_request(
+                method, self._url(path), params=list(params.items() if isinstance(params, Mapping) else params) or None,
+                content=body, headers={**dict(self._revealed()), **given},
+            )  # fmt: skip
+        except (httpx.InvalidURL, UnicodeError) as fault:
+            raise _NotAllowed(f"{what}: what is asked for cannot stand in a URL ({type(fault).__name__})", LONGEST_WISH) from None
         try:
             async with asyncio.timeout(self._deadline):
                 response = await self._http().send(request, stream=True)
@@ -276,14 +318,16 @@ class Http:
                 finally:
                     await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as fault:
+            if isinstance(fault.__cause__, AddressRefused):
+                raise _NotAllowed(f"{what}: {fault}", MENDED_BY_HAND) from None
             raise _NotConnected(f"{what}: no connection ({type(fault).__name__})") from None
         except (httpx.RequestError, TimeoutError, _TooLong) as fault:
             raise lost(f"{what}: {type(fault).__name__}") from None
-        return self._judged(what, response, content, changes=changes)
+        return self._judged(what, response, self._blotted(content, self._secrets()), changes=changes)
 
     def _judged(self, what: str, response: httpx.Response, content: bytes, *, changes: bool) -> Answer:
         status = response.status_code
-        names = {k.lower(): v for k, v in response.headers.items()}
+        names = {k.lower(): self._blotted(v.encode(), self._secrets()).decode() for k, v in response.headers.items()}
         if 200 <= status < 300:
             return Answer(status, content, names, changes)
         wish = _retry_after(names)
@@ -291,12 +335,25 @@ class Http:
             raise _Throttled(f"{what}: HTTP {status}", wish, for_all=status != 408)
         if status >= 500:
             raise Unsure(f"{what}: HTTP {status}") if changes else _Again(f"{what}: HTTP {status}", wish)
-        raise HttpError(status, self._blotted(content), names)
+        raise HttpError(status, self._blotted(content, self._told()), names)
 
-    def _blotted(self, content: bytes) -> bytes:
+    def _revealed(self) -> Iterator[tuple[str, str]]:
         for name, value in self._headers.items():
-            if name not in {"accept", "user-agent", "content-type"} and len(value) >= 6:
-                content = content.replace(value.encode(), b"***")
+            yield name, value.get_secret_value() if isinstance(value, SecretStr) else value
+
+    def _secrets(self) -> Iterator[str]:
+        return (value.get_secret_value() for value in self._headers.values() if isinstance(value, SecretStr))
+
+    def _told(self) -> Iterator[str]:
+        """All we sent in headers of our own: in a refusal nothing is lost by blotting out too much."""
+        return (value for name, value in self._revealed() if name not in PUBLIC)
+
+    def _blotted(self, content: bytes, secrets: Iterable[str]) -> bytes:
+        """What came, without what we sent: some APIs repeat a header in what they answer."""
+        for secret in secrets:
+            for form in _forms(secret):
+                if form in content:
+                    content = content.replace(form, b"***")
         return content
 
     def _url(self, path: str) -> str:
@@ -312,14 +369,49 @@ class Http:
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._loop = loop
+            transport = self._transport or (None if self._proxied() else _Transport(self._tls, self._guard))
             self._client = httpx.AsyncClient(
-                headers=self._headers,
                 timeout=self._timeout,
-                transport=self._transport,
+                transport=transport,
+                verify=self._tls,
                 follow_redirects=False,
                 trust_env=not self._local,  # a proxy is never asked for this machine
             )
         return self._client
+
+    def _proxied(self) -> bool:
+        """Whether the environment names a proxy for this host, which then looks names up, and is where hosts are limited."""
+        parts = urlsplit(self._base)
+        proxies = getproxies()
+        return not self._local and bool(proxies.get(parts.scheme) or proxies.get("all")) and not proxy_bypass(parts.netloc)
+
+
+class _Transport(httpx.AsyncHTTPTransport):
+    """httpx's own, over connections that are guarded. httpx has no setting for that, so its pool is exchanged whole."""
+
+    def __init__(self, context: ssl.SSLContext, guard: Guarded) -> None:
+        super().__init__(verify=context, trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context, max_connections=100, max_keepalive_connections=20, keepalive_expiry=5.0, network_backend=guard
+        )
+
+
+def _forms(secret: str) -> Iterator[bytes]:
+    """The ways a secret, or what is in a header of it, is written where it is repeated."""
+    words = {secret, *secret.split()}
+    for word in tuple(words):
+        try:
+            words.add(base64.b64decode(word, validate=True).decode().strip(":"))
+        except (binascii.Error, ValueError):
+            continue
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) >= SHORTEST_SECRET and word not in {"Bearer", "Basic"}:
+            yield from {form.encode() for form in (word, json.dumps(word)[1:-1], quote(word, safe=""), html.escape(word))}
+
+
+def _shown(url: str) -> str:
+    """A URL in a message: without what stands before an @, which may be a password."""
+    return repr(url.rpartition("@")[2] if "@" in url else url)
 
 
 class _TooLong(Exception):  # noqa: N818 - a verdict on the answer, not a fault of ours

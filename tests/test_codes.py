@@ -52,6 +52,7 @@ AT_START = {
     "connector-setting",
     "secret-missing",
     "secret-file",
+    "secret-in-file",
     "code-not-taken",
 }  # found by the service: tests/run
 

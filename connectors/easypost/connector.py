@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from connectors.bodies import object_of
-from connectors.http import Http, HttpError, dumps
-from connectors.signatures import from_easypost
+from connectors.http import Http, HttpError, basic, dumps
+from connectors.reach import Reach
+from connectors.signatures import SigningSecret, from_easypost
 from engine.facts.outside import (
     Action,
     Clock,
@@ -35,16 +35,14 @@ from engine.facts.outside import (
 TRACKER = "easypost.tracker"
 
 
-class EasyPostSettings(BaseModel):
+class EasyPostSettings(Reach):
     """`carrier: {use: easypost, webhook_secret: {secret: ...}, api_key: {secret: ...}}`.
 
     `webhook_secret` is the one given to EasyPost with the webhook's URL. Without an `api_key` trackers cannot be asked for,
     and what a delivery never told stays missing.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    webhook_secret: SecretStr = Field(min_length=1, description="The secret given to EasyPost with the webhook's URL")
+    webhook_secret: SigningSecret = Field(description="The secret given to EasyPost with the webhook's URL")
     api_key: SecretStr = Field(SecretStr(""), description="To ask for trackers; without it, what no delivery told stays missing")
     url: str = Field("https://api.easypost.com", description="Where its API is")
     timeout: float = Field(20.0, gt=0, description="Seconds to wait for an answer")
@@ -60,11 +58,10 @@ class EasyPostConnector:
     feeds: ClassVar[Mapping[str, Feed]] = MappingProxyType({})  # lists go by creation, so a poll could not see a change
 
     def __init__(self, settings: EasyPostSettings, clock: Clock, codes: Codes) -> None:  # noqa: ARG002 - no action, no code
-        key = settings.api_key.get_secret_value()
-        login = {"authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode("ascii")}  # the key is the user
+        login = {"authorization": basic(settings.api_key)}  # the key is the user
         self._secret = settings.webhook_secret
         self._clock = clock
-        self._http = Http(settings.url, login, timeout=settings.timeout) if key else None
+        self._http = Http(settings.url, login, reach=settings, timeout=settings.timeout) if settings.api_key else None
 
     async def observe(self, feed: str, cursor: str) -> AsyncIterator[Page]:  # noqa: ARG002 - there is none to go on from
         raise ValueError(f"easypost has no feed {feed!r}")

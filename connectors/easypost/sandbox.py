@@ -39,7 +39,7 @@ class EasyPostSandbox:
         clock: Clock,
         *,
         api_key: str = "easypost-sandbox-key",
-        webhook_secret: str = "sandbox sécret",  # noqa: S107 - it opens nothing but this
+        webhook_secret: str = "sandbox signing sécret",  # noqa: S107 - it opens nothing but this
         hook_url: str = "http://127.0.0.1/hooks/easypost",
     ) -> None:
         self.clock = clock

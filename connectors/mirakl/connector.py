@@ -7,7 +7,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from connectors.http import Http
 from connectors.mirakl import evidence
@@ -15,6 +15,7 @@ from connectors.mirakl.actions import ACTIONS, action_of
 from connectors.mirakl.changes import Changes
 from connectors.mirakl.client import MiraklClient, objects
 from connectors.mirakl.reading import ORDER, RETURN, Found, Reader
+from connectors.reach import Reach
 from engine.facts.outside import (
     Action,
     Clock,
@@ -46,14 +47,12 @@ _FEEDS = (
 _PARTNER_EVERY = timedelta(minutes=15)
 
 
-class MiraklSettings(BaseModel):
+class MiraklSettings(Reach):
     """`marketplace: {use: mirakl, url: ..., api_key: {secret: ...}, shop_id: 2001}`.
 
     `shop_id` is needed where the key's user has several shops. `external_partner` is for keys of that persona, which may read
     orders every 15 minutes only. `history_days` is how far the first poll looks back.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(description="The operator's address, such as https://example.mirakl.net")
     api_key: SecretStr = Field(min_length=1, description="The API key of a user of the shop")
@@ -85,7 +84,7 @@ class MiraklConnector:
 
     def __init__(self, settings: MiraklSettings, clock: Clock, codes: Codes) -> None:
         # the key stands raw in the header, without "Bearer"
-        http = Http(settings.url, {"Authorization": settings.api_key.get_secret_value()}, timeout=settings.timeout)
+        http = Http(settings.url, {"Authorization": settings.api_key}, reach=settings, timeout=settings.timeout)
         self._client = MiraklClient(http, settings.shop_id)
         shop = "" if settings.shop_id is None else str(settings.shop_id)
         self._reader = Reader(self._client, clock, timedelta(days=settings.history_days), shop)

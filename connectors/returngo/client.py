@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pydantic import SecretStr
+
 from connectors.http import Answer, Http, HttpError, Method, Retries, segment
+from connectors.reach import Reach
 from connectors.returngo.budget import DayBudget
 from engine.facts.outside import TryLater
 
@@ -34,9 +37,11 @@ class Listed:
 class ReturnGoClient:
     """`x-shop-name` chooses the store: `<shop>.myshopify.com`, with `@Portal` where a store has several portals."""
 
-    def __init__(self, url: str, shop: str, api_key: str, budget: DayBudget, *, timeout: float = 20.0) -> None:
+    def __init__(
+        self, url: str, shop: str, api_key: SecretStr, budget: DayBudget, *, reach: Reach, timeout: float = 20.0
+    ) -> None:
         once = Retries(attempts=1)  # each attempt is one of the day's calls; the next poll is the retry
-        self._http = Http(url, {"x-api-key": api_key, "x-shop-name": shop}, timeout=timeout, retries=once)
+        self._http = Http(url, {"x-api-key": api_key, "x-shop-name": shop}, reach=reach, timeout=timeout, retries=once)
         self._budget = budget
 
     async def rmas(self, cursor: str = "", *, sort: str = "", **criteria: str) -> Listed:

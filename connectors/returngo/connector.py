@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from connectors.http import HttpError, loads
+from connectors.reach import Reach
 from connectors.returngo.actions import ACTIONS, is_done, rma_id_of, send
 from connectors.returngo.budget import DayBudget
 from connectors.returngo.client import ReturnGoClient, Summary, since
@@ -22,6 +23,7 @@ from connectors.returngo.polling import (
     RmasCursor,
 )  # fmt: skip
 from connectors.returngo.webhooks import rma_named
+from connectors.signatures import UrlToken
 from engine.facts.outside import (
     Action,
     Clock,
@@ -44,7 +46,7 @@ OPEN = "Approved,Received,Validated"  # a pending one has no parcel yet, and its
 _REFUSALS = {401: "not_authorised", 403: "not_authorised", 404: "not_found"}
 
 
-class ReturnGoSettings(BaseModel):
+class ReturnGoSettings(Reach):
     """`returns: {use: returngo, shop: ..., api_key: {secret: ...}, webhook_token: {secret: ...}}`.
 
     `webhook_token` stands in the URL registered with ReturnGO, as `?token=`; without it no webhook is accepted.
@@ -52,11 +54,9 @@ class ReturnGoSettings(BaseModel):
     up to which changes of closed ones are looked for.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     shop: str = Field(min_length=1, description="The shop's domain, such as northwind.myshopify.com")
     api_key: SecretStr = Field(min_length=1, description="The shop's API key")
-    webhook_token: SecretStr = Field(SecretStr(""), description="The ?token= of the webhooks' URL; without it none is accepted")
+    webhook_token: UrlToken = Field(SecretStr(""), description="The ?token= of the webhooks' URL; without it none is accepted")
     url: str = Field("https://api.returngo.ai", description="Where its API is")
     calls_per_day: int = Field(2000, ge=100, description="Requests a day that ReturnGO grants")
     reserve: int = Field(300, ge=0, description="How many of them are kept from polls")
@@ -84,7 +84,7 @@ class ReturnGoConnector:
         self._fetches = max(1, FETCHES * settings.calls_per_day // 2000)
         self._pieces: dict[str, list[str]] = {}  # of RMAs read for another reason than a poll, until the next one
         self._client = ReturnGoClient(
-            settings.url, settings.shop, settings.api_key.get_secret_value(), self._budget, timeout=settings.timeout
+            settings.url, settings.shop, settings.api_key, self._budget, reach=settings, timeout=settings.timeout
         )
 
     def observe(self, feed: str, cursor: str) -> AsyncIterator[Page]:
@@ -97,7 +97,7 @@ class ReturnGoConnector:
 
     def receive(self, request: WebhookRequest) -> Sequence[Event | Hint]:
         """At most one hint: what a delivery says is never taken for a fact."""
-        rma_id = rma_named(request, self._settings.webhook_token.get_secret_value())
+        rma_id = rma_named(request, self._settings.webhook_token)
         return [Hint(self.name, Ref(RMA, rma_id))] if rma_id else []
 
     async def fetch(self, ref: Ref) -> Sequence[Event]:

@@ -7,14 +7,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import SecretStr
+
 from connectors.bodies import object_of
 from connectors.signatures import same
 from engine.facts.outside import Rejected, WebhookRequest
 
 
-def rma_named(request: WebhookRequest, token: str) -> str:
+def rma_named(request: WebhookRequest, token: SecretStr) -> str:
     """The RMA a delivery is about, "" where it names none. Raises `Rejected` for a wrong token or a body that is no object."""
-    if not same(request.query.get("token", ""), token):
+    if not same(request.query.get("token", ""), token.get_secret_value()):
         raise Rejected(401, "the token in the URL is wrong or absent")
     return _named(object_of(request.body))
 

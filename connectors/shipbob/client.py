@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from connectors.http import Answer, Http, HttpError
+from pydantic import SecretStr
+
+from connectors.http import Answer, Http, HttpError, bearer
+from connectors.reach import Reach
 from engine.facts.outside import Refused, TryLater, Unsure
 
 Return = dict[str, Any]
@@ -17,9 +20,9 @@ BROKEN_CREDENTIALS = timedelta(minutes=10)
 class ShipBobClient:
     """Returns of one channel. Reads raise `TryLater`; changes `TryLater`, `Refused` or `Unsure`."""
 
-    def __init__(self, base_url: str, token: str, channel_id: int, version: str) -> None:
+    def __init__(self, base_url: str, token: SecretStr, channel_id: int, version: str, reach: Reach) -> None:
         self._root = f"/{version}/return"
-        self._http = Http(base_url, {"authorization": f"Bearer {token}", "shipbob_channel_id": str(channel_id)})
+        self._http = Http(base_url, {"authorization": bearer(token), "shipbob_channel_id": str(channel_id)}, reach=reach)
 
     async def pages(self, filters: Mapping[str, str]) -> AsyncIterator[list[Return]]:
         """All returns that fit, oldest first, a page at a time. `Cursor` is a page number; `next` is null at the end."""

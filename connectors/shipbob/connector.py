@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from connectors.cursors import moment_of
 from connectors.http import dumps
+from connectors.reach import Reach
 from connectors.shipbob.client import Return, ShipBobClient
 from connectors.shipbob.expected import AWAITING, CANCELLED, foremost, reference_of, request_body, status_of
 from connectors.shipbob.webhooks import RETURN, RETURN_BY_ID, read
-from connectors.signatures import standard_webhooks_key
+from connectors.signatures import SHORTEST_KEY, standard_webhooks_key
 from engine.facts.outside import (
     Action,
     Clock,
@@ -39,7 +40,7 @@ OVERLAP = timedelta(hours=1)  # of polls by date: their clock is not ours
 CLOCKS_APART = timedelta(minutes=5)
 
 
-class ShipBobSettings(BaseModel):
+class ShipBobSettings(Reach):
     """`warehouse: {use: shipbob, token: {secret: ...}, webhook_secret: {secret: ...}, channel_id: ..., fulfillment_center: ...,
     inventory: {SKU: inventory id}}`.
 
@@ -47,10 +48,8 @@ class ShipBobSettings(BaseModel):
     far the first poll looks back, and for how long after it was made a return is watched for being cancelled.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    token: str = Field(min_length=1, repr=False, description="A personal access token")
-    webhook_secret: str = Field(repr=False, description="The signing secret of the webhook subscription")
+    token: SecretStr = Field(min_length=1, description="A personal access token")
+    webhook_secret: SecretStr = Field(description="The signing secret of the webhook subscription")
     channel_id: int = Field(description="The channel returns are made in")
     fulfillment_center: int = Field(description="The id of the centre returns go to")
     inventory: Mapping[str, int] = Field(
@@ -65,8 +64,9 @@ class ShipBobSettings(BaseModel):
 
     @field_validator("webhook_secret")
     @classmethod
-    def _is_a_key(cls, secret: str) -> str:
-        standard_webhooks_key(secret)
+    def _is_a_key(cls, secret: SecretStr) -> SecretStr:
+        if len(standard_webhooks_key(secret.get_secret_value())) < SHORTEST_KEY:
+            raise ValueError(f"a webhook secret has at least {SHORTEST_KEY} bytes")
         return secret
 
 
@@ -101,7 +101,7 @@ class ShipBobConnector:
         self._settings = settings
         self._codes = codes
         self._clock = clock
-        self._client = ShipBobClient(settings.url, settings.token, settings.channel_id, settings.version)
+        self._client = ShipBobClient(settings.url, settings.token, settings.channel_id, settings.version, settings)
 
     async def observe(self, feed: str, cursor: str) -> AsyncIterator[Page]:
         """ShipBob has no filter by last change, so every poll reads what is open, what was completed since the last one,

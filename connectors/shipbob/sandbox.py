@@ -37,7 +37,7 @@ class ShipBobSandbox:
         *,
         inventory: Mapping[str, int],
         token: str = "sandbox-token",  # noqa: S107 - it opens nothing but this
-        webhook_secret: str = "whsec_c2FuZGJveC1zZWNyZXQ=",  # noqa: S107 - as above
+        webhook_secret: str = "whsec_c2FuZGJveC1zaWduaW5nLXNlY3JldA==",  # noqa: S107 - as above
         channel_id: int = 100001,
         fulfillment_center: int = 8,
         hook_url: str = "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import BaseModel, StrictInt, ValidationError
+from pydantic import BaseModel, SecretStr, StrictInt, ValidationError
 
 from connectors.bodies import json_of
 from connectors.signatures import STANDARD_WEBHOOKS_TOLERANCE, from_standard_webhooks
@@ -21,7 +21,7 @@ class _Body(BaseModel):
     reference_id: str | None = None
 
 
-def read(request: WebhookRequest, secret: str) -> Ref | None:
+def read(request: WebhookRequest, secret: SecretStr) -> Ref | None:
     """The return to fetch, None for a topic we do not use. Raises `Rejected`."""
     headers = request.headers
     if not _signed(request, secret, STANDARD_WEBHOOKS_TOLERANCE):
@@ -42,14 +42,14 @@ def read(request: WebhookRequest, secret: str) -> Ref | None:
     return Ref(RETURN_BY_ID, str(body.id))
 
 
-def _signed(request: WebhookRequest, secret: str, tolerance: timedelta) -> bool:
+def _signed(request: WebhookRequest, secret: SecretStr, tolerance: timedelta) -> bool:
     headers = request.headers
     return from_standard_webhooks(
         request.body,
         message_id=headers.get("webhook-id", ""),
         timestamp=headers.get("webhook-timestamp", ""),
         signatures=headers.get("webhook-signature", ""),
-        secret=secret,
+        secret=secret.get_secret_value(),
         now=request.received_at,
         tolerance=tolerance,
     )

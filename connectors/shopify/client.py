@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
+from pydantic import SecretStr
+
 from connectors.cursors import moment_of
 from connectors.http import Http, HttpError
+from connectors.reach import Reach
 from connectors.shopify.queries import QUERIES
 from engine.facts.outside import TryLater
 
@@ -18,9 +21,9 @@ Node = dict[str, Any]
 class ShopifyClient:
     """Reads of one shop. Every fault is `TryLater`: nothing here changes anything."""
 
-    def __init__(self, base_url: str, access_token: str, version: str) -> None:
+    def __init__(self, base_url: str, access_token: SecretStr, version: str, reach: Reach) -> None:
         self._path = f"/admin/api/{version}/graphql.json"
-        self._http = Http(base_url, {"x-shopify-access-token": access_token})
+        self._http = Http(base_url, {"x-shopify-access-token": access_token}, reach=reach)
 
     async def orders(self, since: datetime, first: int, after: str = "") -> tuple[list[Node], str]:
         """A page of the orders updated since, oldest update first, and the cursor of the next page ("" at the end)."""

@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, SecretStr
 
 from connectors.cursors import moment_of
 from connectors.http import dumps
+from connectors.reach import Reach
 from connectors.shopify.client import ShopifyClient
 from connectors.shopify.order_ref import OrderRef
 from connectors.shopify.webhooks import read
+from connectors.signatures import SigningSecret
 from engine.facts.outside import (
     Action,
     Clock,
@@ -34,18 +36,16 @@ from engine.facts.outside import (
 CANCELLED, FETCHED = "shopify.order", "shopify.order_node"  # an order as delivered, and as read
 
 
-class ShopifySettings(BaseModel):
+class ShopifySettings(Reach):
     """`store: {use: shopify, shop: ..., access_token: {secret: ...}, webhook_secret: {secret: ...}, order_ref: {...}}`.
 
     `webhook_secret` is the app's client secret. `overlap_minutes` is how far each poll looks back: Shopify's search index lags
     behind by minutes. `history_days` is how far the first poll looks back: Shopify shows 60 days without `read_all_orders`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
     shop: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]*$", description="The shop's domain, such as northwind.myshopify.com")
-    access_token: str = Field(min_length=1, repr=False, description="The app's Admin API access token")
-    webhook_secret: str = Field(min_length=1, repr=False, description="The app's client secret, which signs deliveries")
+    access_token: SecretStr = Field(min_length=1, description="The app's Admin API access token")
+    webhook_secret: SigningSecret = Field(description="The app's client secret, which signs deliveries")
     order_ref: OrderRef = Field(
         default_factory=lambda: OrderRef.model_validate({}), description="Where the marketplace's order id stands on an order"
     )
@@ -75,7 +75,9 @@ class ShopifyConnector:
     def __init__(self, settings: ShopifySettings, clock: Clock, codes: Codes) -> None:  # noqa: ARG002 - no action, no code
         self._settings = settings
         self._clock = clock
-        self._client = ShopifyClient(settings.url or f"https://{settings.shop}", settings.access_token, settings.version)
+        self._client = ShopifyClient(
+            settings.url or f"https://{settings.shop}", settings.access_token, settings.version, settings
+        )
 
     async def observe(self, feed: str, cursor: str) -> AsyncIterator[Page]:
         """The cursor is the latest update seen; the next poll starts `overlap_minutes` before it."""
@@ -89,6 +91,7 @@ class ShopifyConnector:
             nodes, after = await self._client.orders(since, self._settings.page_size, after)
             updates = [datetime.fromisoformat(node["updatedAt"]) for node in nodes]
             latest = max([*updates, *([latest] if latest else [])], default=None)
+            latest = min(latest, asked_at) if latest else None  # a time of the future would leave out all that is to come
             yield Page(_text(latest), tuple(self._event(node, asked_at) for node in nodes))
             if not after:
                 return

@@ -36,7 +36,7 @@ class ShopifySandbox:
         *,
         shop: str = "demo.myshopify.com",
         access_token: str = "sandbox-token",  # noqa: S107 - it opens nothing but this
-        webhook_secret: str = "sandbox-secret",  # noqa: S107 - as above
+        webhook_secret: str = "sandbox-client-secret",  # noqa: S107 - as above
         hook_url: str = "",
     ) -> None:
         self.clock = clock

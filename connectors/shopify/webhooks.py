@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel, Field, StrictInt, ValidationError
+from pydantic import BaseModel, Field, SecretStr, StrictInt, ValidationError
 
 from connectors.bodies import json_of
 from connectors.signatures import from_shopify, same
@@ -88,13 +88,13 @@ class Delivered:
     payload: Mapping[str, Any]
 
 
-def read(request: WebhookRequest, shop: str, secret: str) -> Delivered | None:
+def read(request: WebhookRequest, shop: str, secret: SecretStr) -> Delivered | None:
     """What was delivered, None for a topic we do not use and for test sends. Raises `Rejected`.
 
     The signature covers the body alone, so the topic is believed only if the body has its shape.
     """
     headers = request.headers
-    if not from_shopify(request.body, headers.get("x-shopify-hmac-sha256", ""), secret):
+    if not from_shopify(request.body, headers.get("x-shopify-hmac-sha256", ""), secret.get_secret_value()):
         raise Rejected(401, "the signature does not match")
     if not same(headers.get("x-shopify-shop-domain", "").lower(), shop.lower()):
         raise Rejected(403, f"this is not {shop}")

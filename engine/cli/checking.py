@@ -13,9 +13,9 @@ from typing import Any
 from rich.text import Text
 
 from engine.cli.output import console, misused, print_json, print_problems, problem_json
-from engine.facts.outside import installed_actions
+from engine.facts.outside import installed_actions, installed_connectors
 from engine.language.pack import check as check_files
-from engine.language.pack import project_root
+from engine.language.pack import clients, plain_secrets, project_root
 from engine.problems import Code, Problem, Problems, did_you_mean
 from engine.problems.codes import CODES
 
@@ -28,6 +28,8 @@ def check(path: str | None, client: str | None, form: str, *, strict: bool, live
     """Print all problems in the wanted form; whether there is nothing to mend. `live` asks the client's systems too."""
     root = _root(path)
     problems = check_files(root, installed_actions(), client)
+    for each in clients(root) if client is None else {client} & {*clients(root)}:
+        problems.extend(plain_secrets(root, each, installed_connectors()))
     notes: tuple[str, ...] = ()
     if live and client is not None and not problems.errors:
         found, notes = _asked(root, client)

@@ -13,7 +13,7 @@ from engine.decide.plan import SHADOW
 from engine.decide.propose import Lack
 from engine.decide.resolve import Blocked, Conflict
 from engine.decide.view import View
-from engine.facts.values import Items, Rec, Unreadable
+from engine.facts.values import Items, Rec, Unreadable, moved
 from engine.language.ruleset import Mode, Raise, Rule, RuleSet
 
 BUILT_IN = frozenset({"undecided", "unlisted_value", "conflict", "flapping", "unhandled_outcome", "promise_broken"})
@@ -235,7 +235,7 @@ def _undecided(
 
 
 def _due(rule: Rule, standing: Standing, began: datetime) -> datetime:
-    due = began + rule.undecided_after
+    due = moved(began, rule.undecided_after)
     return min(due, standing.after) if rule.group == "sla" and standing.after is not None else due
 
 
@@ -294,7 +294,7 @@ def earliest_snooze_end(exceptions: Iterable[ExceptionState], next_deadline: dat
     changed: dict[str, ExceptionState] = {}
     for one in exceptions:
         if one.state == "snoozed" and one.until is not None and next_deadline is not None:
-            end = next_deadline - timedelta(hours=1)
+            end = moved(next_deadline, -timedelta(hours=1))
             if end < one.until:
                 changed[one.key] = replace(one, until=end)
     return changed

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from engine.decide.decision import Decision
-from engine.decide.memory import Memory, effect_to_json
+from engine.decide.memory import Answer, ExceptionState, HoldClock, Memory, Occurrence, effect_to_json
 from engine.decide.resolve import Blocked
 from engine.decide.trace import Because, Entry, trace
 from engine.facts.case import Case, case_of
@@ -17,6 +21,10 @@ from engine.facts.merge import given
 from engine.facts.record import RecordState
 from engine.language.ruleset import Mode, RuleSet
 from engine.problems import did_you_mean
+
+_SHAPES: Mapping[type, TypeAdapter[Any]] = {
+    shape: TypeAdapter(shape) for shape in (HoldClock, ExceptionState, Answer, Occurrence, EffectState)
+}
 
 
 class BadDocument(ValueError):  # noqa: N818
@@ -38,11 +46,26 @@ def read_case(rule_set: RuleSet, document: Any) -> tuple[Case, Memory, datetime]
     order = next((r for r in local if r.kind == "order"), None)
     case_id = str(document.get("case") or (f"order:{order.key}" if order else "given"))
     opened_at = _instant(document["opened_at"], "opened_at") if "opened_at" in document else now
+    return case_of(case_id, local, client, opened_at), _memory(document.get("memory") or {}), now
+
+
+def _memory(given_memory: Any) -> Memory:
+    """Written by `to_json` and given back by anyone: what it holds is looked at as closely as a record is."""
     try:
-        memory = Memory.from_json(document.get("memory") or {})
+        memory = Memory.from_json(given_memory)
     except ValueError as fault:
         raise BadDocument(str(fault)) from fault
-    return case_of(case_id, local, client, opened_at), memory, now
+    held: Iterator[Any] = chain(
+        memory.clocks.values(), memory.exceptions.values(), memory.answers.values(), memory.occurrences.values(), memory.effects
+    )
+    for one in held:
+        try:
+            _SHAPES[type(one)].validate_python({f.name: getattr(one, f.name) for f in fields(one)}, strict=True)
+        except ValidationError as faults:
+            wrong = faults.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(step) for step in wrong["loc"])
+            raise BadDocument(f"memory: {where} of {getattr(one, 'key', 'an entry')!s:.80}: {wrong['msg']}") from None
+    return memory
 
 
 def _instant(value: Any, name: str) -> datetime:

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.decide.memory import Answer, HoldClock, Memory, RuleItem
 from engine.decide.view import Answers, Changes, View, changed
-from engine.facts.values import Money, Rec, is_gap
+from engine.facts.values import Money, Rec, is_gap, moved
 from engine.language.readers import Wanting
 from engine.language.ruleset import Rule, RuleSet, Truth
 
@@ -173,7 +173,7 @@ def _stand(
             unknown = True
         elif clock.elapsed(now) < wanted:
             paused = clock.since is None
-            instants.append((clock.since or now) + wanted - clock.ran)
+            instants.append(moved(moved(clock.since or now, wanted), -clock.ran))
     after: datetime | None = None
     if rule.after is not None:
         value = rule.after.value(env)

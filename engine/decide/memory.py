@@ -122,7 +122,7 @@ class Memory:
                 },
                 effects=tuple(sorted((effect_from_json(e) for e in data.get("effects", [])), key=lambda e: e.key)),
             )
-        except (KeyError, TypeError, AttributeError) as fault:
+        except (KeyError, TypeError, AttributeError, ArithmeticError) as fault:
             raise ValueError(f"memory: not what `to_json` writes ({type(fault).__name__}: {fault})") from fault
 
 
@@ -151,7 +151,10 @@ def _split(text: str) -> RuleItem:
 
 
 def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"memory: {text} has no time zone")
+    return moment
 
 
 def _clock(data: Mapping[str, Any]) -> HoldClock:

@@ -29,7 +29,9 @@ MAX_DIGITS = 60  # either side of the point: far past any amount, and small enou
 
 
 def loads(text: bytes | str) -> Any:
-    """JSON with exact decimals. Raises ValueError for anything else, also for text that no store could keep."""
+    """JSON in UTF-8 with exact decimals. Raises ValueError for anything else, also for text that no store could keep."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig")  # json itself lets halves of surrogate pairs through
     try:
         value = json.loads(text, parse_float=number, parse_constant=_not_a_number)
     except RecursionError as error:

@@ -27,7 +27,7 @@ class Event:
 
     connector: str
     kind: str
-    payload: bytes
+    payload: bytes = field(repr=False)  # it may hold what is personal, and nothing prints it by accident
     observed_at: datetime
     requested: bool
     about: str = ""
@@ -62,11 +62,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
-    """A delivery, before anything is believed of it. Header names are lower case."""
+    """A delivery, before anything is believed of it. Header names are lower case. A token may stand in the query, so it does not
+    show itself.
+    """
 
-    body: bytes
-    headers: Mapping[str, str]
-    query: Mapping[str, str]
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    query: Mapping[str, str] = field(repr=False)
     received_at: datetime
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
@@ -41,6 +41,14 @@ class Unreadable(Gap):
     """A value that came but means nothing to us, such as an unlisted enum value. `raw` is its text."""
 
     raw: str
+
+
+def moved(instant: datetime, by: timedelta) -> datetime:
+    """`instant` so much later (or earlier); the end of time where there is no such instant any more."""
+    try:
+        return instant + by
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if by > timedelta(0) else datetime.min.replace(tzinfo=UTC)
 
 
 def is_gap(value: object) -> bool:

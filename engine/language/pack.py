@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from engine.facts.outside import Action, Codes
+from engine.facts.outside import Action, Codes, Connector
 from engine.facts.schema import Vocabulary
 from engine.language.assemble import Ingredients, assemble
-from engine.language.client import ClientConfig, read_client
+from engine.language.client import ClientConfig, node_at, read_client
 from engine.language.codes import merged, places_of, read_codes, read_codes_file
 from engine.language.doubts import Doubts, idle_silences, unread_by_all
 from engine.language.files import CLIENTS, FACTS, Files, project_root, read_files
@@ -18,12 +18,24 @@ from engine.language.mapping_file import check_owners, read_mapping
 from engine.language.node import Entry, Node
 from engine.language.ruleset import RuleSet
 from engine.language.scenario_names import untried_rules
+from engine.language.secrets import secret_name, secret_settings
 from engine.language.sections import Sections, read_file, yaml_files
 from engine.language.vocabulary import read_vocabulary
 from engine.language.worlds.files import check_worlds
 from engine.problems import Place, Problem, Problems, ProblemsFound, did_you_mean
 
-__all__ = ["Project", "check", "client_directory", "clients", "code_places", "files_of", "load", "load_client", "project_root"]
+__all__ = [
+    "Project",
+    "check",
+    "client_directory",
+    "clients",
+    "code_places",
+    "files_of",
+    "load",
+    "load_client",
+    "plain_secrets",
+    "project_root",
+]
 
 Project = Path | Files  # a directory, or files that were read already
 
@@ -74,6 +86,25 @@ def code_places(project: Project, client: str) -> dict[tuple[str, str], Place]:
     for tree in trees:
         places.update(places_of((tree and tree.get("codes")) or Node("map", Place(""))))
     return places
+
+
+def plain_secrets(project: Project, client: str, classes: Mapping[str, type[Connector]]) -> Problems:
+    """A problem for each secret that is written out in a client's file: files are shown, sent around, and kept in the store.
+
+    `classes` are the installed connectors by name.
+    """
+    problems = Problems()
+    config, node = _client(_files(project), client, Problems())
+    if config is None or node is None:
+        return problems
+    for role, use in config.connectors.items():
+        made = classes.get(use.use)
+        for name in sorted(secret_settings(made.Settings) if made is not None else ()):
+            if use.settings.get(name) is not None and secret_name(use.settings[name]) is None:
+                place = node_at(node, ("connectors", role, name)).place
+                message = "write {secret: NAME}, and its value into the environment or a .env file"
+                problems.add(place, "secret-in-file", f"connectors.{role}.{name} is a secret: {message}")
+    return problems
 
 
 def load(project: Project, client: str, actions: Mapping[str, Action]) -> RuleSet:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from engine.facts.budget import Limit
 from engine.facts.outside import Codes, Connector
@@ -124,10 +124,18 @@ def _built(root: Path, config: ClientConfig, given: Container[str], clock: Clock
         except ValidationError as faults:
             for fault in faults.errors(include_url=False, include_context=False, include_input=False):
                 where = ".".join(["connectors", role, *(str(key) for key in fault["loc"])])
-                problems.add(place, "connector-setting", f"{where}: {fault['msg']}")
+                problems.add(place, "connector-setting", f"{where}: {_said_of(fault['msg'], settings, fault['loc'])}")
     if problems:
         raise ProblemsFound(problems)
     return built
+
+
+def _said_of(message: str, settings: Mapping[str, Any], keys: tuple[int | str, ...]) -> str:
+    """pydantic's words, or ours where a secret was given for what is shown."""
+    given = settings.get(str(keys[0])) if len(keys) == 1 else None
+    if isinstance(given, SecretStr) and "string" in message:
+        return "this setting is shown to everyone, so it cannot be a secret: write its value out"
+    return message.removeprefix("Value error, ")
 
 
 def _limits(config: ClientConfig) -> dict[str, tuple[Limit, ...]]:

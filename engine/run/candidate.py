@@ -13,7 +13,7 @@ from typing import Any
 from engine.facts.outside import Action, Connector, installed_actions, installed_connectors
 from engine.language.client import ClientConfig, ConnectorUse
 from engine.language.files import CLIENTS, Files, complete, folders_in, own_files, shipped_root
-from engine.language.pack import files_of, load, load_client
+from engine.language.pack import files_of, load, load_client, plain_secrets
 from engine.language.ruleset import RuleSet
 from engine.problems import Place, Problems, ProblemsFound, did_you_mean
 
@@ -55,6 +55,8 @@ def candidate_of(files: Files, client: str, digest: str = "") -> Candidate:
     if problems:
         raise ProblemsFound(problems)
     config = load_client(files, client)
+    if written_out := plain_secrets(files, client, installed_connectors()):
+        raise ProblemsFound(written_out)
     with _beside_others():
         rule_set = load(files, client, actions_of(classes_of(config)))
     return Candidate(rule_set, config, files_of(files, client), digest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import tarfile
 from collections.abc import Mapping
@@ -23,9 +24,8 @@ def files_at(ref: str, root: Path, store: Store | None) -> Files:
     """The files a reference stands for. `root` is the project that git is asked about. Raises `NoSuchRuleSet`."""
     if ref == LIVE:
         return _live(store)
-    folder = Path(ref)
-    if ref and folder.is_dir():
-        return read_files(folder)
+    if ref and os.path.isdir(ref):  # noqa: PTH112 - a Path raises where the name is too long for one
+        return read_files(Path(ref))
     if store is not None:
         try:
             return Files.of(store.rule_sets.files(find_rule_set(store, ref).id))

@@ -371,9 +371,9 @@ _JSON = st.recursive(
 @given(st.binary() | _JSON.map(lambda value: json.dumps(value).encode()), st.booleans())
 @settings(max_examples=200)
 def test_any_bytes_are_rejected_or_answered_with_hints(body, allowed):
-    given_ = ReturnGoSettings(shop="demo.myshopify.com", api_key="key", webhook_token="token")
+    given_ = ReturnGoSettings(shop="demo.myshopify.com", api_key="key", webhook_token="token-of-the-tests-1234")
     connector = ReturnGoConnector(given_, Clock(), {})
-    request = WebhookRequest(body, {}, {"token": "token"} if allowed else {}, datetime(2026, 1, 1, tzinfo=UTC))
+    request = WebhookRequest(body, {}, {"token": "token-of-the-tests-1234"} if allowed else {}, datetime(2026, 1, 1, tzinfo=UTC))
     with suppress(Rejected):
         received = connector.receive(request)
         assert all(isinstance(each, Hint) and each.ref.key.isdigit() for each in received)

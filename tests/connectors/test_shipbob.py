@@ -386,7 +386,7 @@ def offline() -> ShipBobConnector:
 
 def signed(body: bytes, topic: str = "return.updated", age: int = 0) -> WebhookRequest:
     stamp = str(int(START.timestamp()) - age)
-    secret = "whsec_c2FuZGJveC1zZWNyZXQ="
+    secret = "whsec_c2FuZGJveC1zaWduaW5nLXNlY3JldA=="
     headers = {
         "webhook-id": "msg_1",
         "webhook-timestamp": stamp,

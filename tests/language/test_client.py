@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from engine.facts.outside import installed_connectors
 from engine.language.client import ClientConfig, read_client
+from engine.language.pack import plain_secrets
 from engine.language.secrets import resolve_secrets
 from engine.language.source import read_source
 from engine.problems import Place, Problems, ProblemsFound
-from tests.language.small_world import SMALL
+from tests.language.small_world import SMALL, project
 
 
 def read(text: str) -> tuple[ClientConfig | None, Problems]:
@@ -93,20 +97,54 @@ def test_each_mistake_has_its_place_and_its_remedy(text: str, message: str) -> N
 def test_a_secret_is_looked_up_in_the_environment_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("KEY=from the file\n")
-    assert resolve_secrets({"key": {"secret": "KEY"}}, tmp_path, environment={"KEY": "from outside"}) == {"key": "from outside"}
-    assert resolve_secrets({"key": {"secret": "KEY"}}, tmp_path, environment={}) == {"key": "from the file"}
+    assert resolve_secrets({"key": {"secret": "KEY"}}, tmp_path, environment={"KEY": "from outside"}) == {
+        "key": SecretStr("from outside")
+    }
+    assert resolve_secrets({"key": {"secret": "KEY"}}, tmp_path, environment={}) == {"key": SecretStr("from the file")}
 
 
 def test_a_secret_may_stand_beside_the_client(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text('KEY="beside"\n')
     settings = {"url": "x", "nested": [{"secret": "KEY"}]}
-    assert resolve_secrets(settings, tmp_path, environment={}) == {"url": "x", "nested": ["beside"]}
+    assert resolve_secrets(settings, tmp_path, environment={}) == {"url": "x", "nested": [SecretStr("beside")]}
 
 
 def test_a_secret_may_be_a_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("in a file\n")
     settings = {"key": {"secret": "KEY"}}
-    assert resolve_secrets(settings, tmp_path, environment={"KEY_FILE": str(tmp_path / "key")}) == {"key": "in a file"}
+    assert resolve_secrets(settings, tmp_path, environment={"KEY_FILE": str(tmp_path / "key")}) == {"key": SecretStr("in a file")}
+
+
+def test_a_secret_does_not_show_itself(tmp_path: Path) -> None:
+    settings = resolve_secrets({"key": {"secret": "KEY"}}, tmp_path, environment={"KEY": "precious-and-hidden"})
+    assert "precious" not in f"{settings} {settings!r} {settings['key']}"
+    with pytest.raises(TypeError):
+        json.dumps(settings)
+
+
+def test_a_file_of_secrets_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"KEY=precious\xc3\x28")
+    with pytest.raises(ProblemsFound) as raised:
+        resolve_secrets({"key": {"secret": "KEY"}}, tmp_path, environment={})
+    assert f"{tmp_path / '.env'}" in str(raised.value)
+    assert "precious" not in str(raised.value)
+
+
+def test_a_secret_written_into_a_file_is_refused_where_it_stands_and_not_repeated(tmp_path: Path) -> None:
+    text = """\
+client: acme
+connectors:
+  marketplace:
+    use: mirakl
+    url: https://example.mirakl.net
+    api_key: precious-and-written-out
+  returns: {use: returngo, shop: a.example, api_key: {secret: KEY}}
+"""
+    root = project(tmp_path, {"rules/clients/acme/client.yaml": text})
+    [problem] = plain_secrets(root, "acme", installed_connectors())
+    assert problem.code == "secret-in-file"
+    assert str(problem.place) == "rules/clients/acme/client.yaml:6:14"
+    assert "precious" not in str(problem)
 
 
 def test_every_missing_secret_is_named_at_once(tmp_path: Path) -> None:

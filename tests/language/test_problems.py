@@ -27,7 +27,7 @@ REWRITE = os.environ.get("INSTEP_REWRITE") == "1"
 SINGLE = "each_as.txt"
 OF_OTHER_FLOORS = {  # of the service, of scenarios and of the file system, which their own tests and tests/test_codes.py raise
     "not-utf8", "too-large", "unknown-rule", "unknown-sample", "circular-sample", "unknown-payload", "nothing-expected",
-    "nothing-observed", "computed-field", "wrong-role", "connector-setting", "secret-missing", "secret-file",
+    "nothing-observed", "computed-field", "wrong-role", "connector-setting", "secret-missing", "secret-file", "secret-in-file",
     "code-not-taken", "unreadable-file", "unknown-client",
 }  # fmt: skip
 FOLDERS = sorted(path.name for path in CASES.iterdir())

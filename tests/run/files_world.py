@@ -27,8 +27,8 @@ CLIENT = "acme"
 CLIENT_YAML = """\
 client: acme
 connectors:
-  marketplace: {use: mirakl, url: "http://127.0.0.1:1", api_key: k, shop_id: 1}
-  returns: {use: returngo, url: "http://127.0.0.1:2", shop: acme.myshopify.com, api_key: k}
+  marketplace: {use: mirakl, url: "http://127.0.0.1:1", api_key: {secret: ACME_KEY}, shop_id: 1}
+  returns: {use: returngo, url: "http://127.0.0.1:2", shop: acme.myshopify.com, api_key: {secret: ACME_KEY}}
 """
 REFUND = """\
 rules:

@@ -18,11 +18,11 @@ MAIN = Path(__file__).parents[2]
 SECRETS = {
     "DEMO_MIRAKL_KEY": "k" * 30,
     "DEMO_RETURNGO_KEY": "k" * 30,
-    "DEMO_RETURNGO_TOKEN": "t" * 30,
+    "DEMO_RETURNGO_TOKEN": "token-of-the-tests-1234",
     "DEMO_SHOPIFY_TOKEN": "k" * 30,
-    "DEMO_SHOPIFY_SECRET": "s" * 30,
+    "DEMO_SHOPIFY_SECRET": "secret-of-the-tests",
     "DEMO_EASYPOST_KEY": "k" * 30,
-    "DEMO_EASYPOST_SECRET": "s" * 30,
+    "DEMO_EASYPOST_SECRET": "secret-of-the-tests",
     "DEMO_SHIPBOB_TOKEN": "k" * 30,
     "DEMO_SHIPBOB_SECRET": "whsec_" + "eHh4eHh4eHh4eHh4eHh4eHh4",
 }

@@ -76,12 +76,12 @@ def test_the_status_page_tells_nothing_secret(world: Client) -> None:
 
 
 REAL: dict[str, tuple[type[Connector], dict[str, object]]] = {
-    "returngo": (ReturnGoConnector, {"shop": "a.myshopify.com", "api_key": "k" * 20, "webhook_token": "t" * 20}),
-    "shopify": (ShopifyConnector, {"shop": "a.myshopify.com", "access_token": "k" * 20, "webhook_secret": "s" * 20}),
-    "easypost": (EasyPostConnector, {"api_key": "k" * 20, "webhook_secret": "s" * 20}),
+    "returngo": (ReturnGoConnector, {"shop": "a.myshopify.com", "api_key": "k" * 20, "webhook_token": "token-of-the-tests-1234"}),
+    "shopify": (ShopifyConnector, {"shop": "a.myshopify.com", "access_token": "k" * 20, "webhook_secret": "secret-of-the-tests"}),
+    "easypost": (EasyPostConnector, {"api_key": "k" * 20, "webhook_secret": "secret-of-the-tests"}),
     "shipbob": (
         ShipBobConnector,
-        {"token": "k" * 20, "webhook_secret": "s" * 20, "channel_id": 1, "fulfillment_center": 1},
+        {"token": "k" * 20, "webhook_secret": "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cw==", "channel_id": 1, "fulfillment_center": 1},
     ),
 }
 

@@ -161,6 +161,25 @@ CODES = (
         "# api_key: {secret: MIRAKL_KEY}, with MIRAKL_KEY=... in .env",
     ),
     Code(
+        "secret-in-file",
+        "error",
+        "A secret written out in a file",
+        "Files are shown, sent around, put under version control and kept in the store with the rule set they made. So a secret is only ever "
+        "named in them.",
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        connectors:
+          marketplace: {use: mirakl, url: https://example.mirakl.net, api_key: 3f9a7c5e}
+        """,
+        """
+        # rules/clients/acme/client.yaml
+        client: acme
+        connectors:
+          marketplace: {use: mirakl, url: https://example.mirakl.net, api_key: {secret: MIRAKL_KEY}}
+        """,
+    ),
+    Code(
         "secret-file",
         "error",
         "A secret's file that cannot be read",
