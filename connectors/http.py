@@ -27,7 +27,7 @@ import httpx
 import stamina
 from pydantic import SecretStr
 
-from connectors.reach import LOCAL, AddressRefused, Guarded, Reach, tls
+from connectors.reach import LOCAL, AddressRefused, Guarded, Reach, trusting
 from engine.facts.budget import Free, Spending, allowance
 from engine.facts.outside import TryLater, Unsure
 
@@ -200,8 +200,8 @@ class Http:
         self._local = parts.hostname in LOCAL
         self._headers = {"accept": "application/json", **{k.lower(): v for k, v in (headers or {}).items()}}
         self._guard = Guarded(parts.hostname, private=reach is not None and reach.private_network)
-        # without TLS there is nothing to trust: a context that takes no certificate at all
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if parts.scheme == "http" else tls(reach, httpx.create_ssl_context())
+        self._reach = reach or Reach()
+        trusting(self._reach, _trusts_nobody())  # said now, not when the first request leaves
         for name, value in self._revealed():
             if not (value.isascii() and value.isprintable()):
                 raise ValueError(f"the header {name} holds characters no header may hold")
@@ -369,11 +369,13 @@ class Http:
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._loop = loop
-            transport = self._transport or (None if self._proxied() else _Transport(self._tls, self._guard))
+            plain = self._base.startswith("http:")
+            context = _trusts_nobody() if plain else trusting(self._reach, httpx.create_ssl_context())
+            transport = self._transport or (None if self._proxied() else _Transport(context, self._guard))
             self._client = httpx.AsyncClient(
                 timeout=self._timeout,
                 transport=transport,
-                verify=self._tls,
+                verify=context,
                 follow_redirects=False,
                 trust_env=not self._local,  # a proxy is never asked for this machine
             )
@@ -384,6 +386,11 @@ class Http:
         parts = urlsplit(self._base)
         proxies = getproxies()
         return not self._local and bool(proxies.get(parts.scheme) or proxies.get("all")) and not proxy_bypass(parts.netloc)
+
+
+def _trusts_nobody() -> ssl.SSLContext:
+    """For connections without TLS: quickly made, and takes no certificate at all."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class _Transport(httpx.AsyncHTTPTransport):

@@ -90,9 +90,9 @@ def may_reach(address: Address | None, *, local: bool, private: bool) -> bool:
     return private and (address.is_private or address in _SHARED) and not address.is_reserved
 
 
-def tls(reach: Reach | None, context: ssl.SSLContext) -> ssl.SSLContext:
+def trusting(reach: Reach, context: ssl.SSLContext) -> ssl.SSLContext:
     """The context with one authority more. Raises ValueError where its file holds no certificate."""
-    if reach is not None and reach.ca_file is not None:
+    if reach.ca_file is not None:
         try:
             context.load_verify_locations(reach.ca_file)
         except (ssl.SSLError, OSError):
