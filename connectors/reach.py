@@ -24,8 +24,10 @@ class Reach(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    private_network: bool = Field(False, description="Its host is in a private network, such as 10.1.2.3")
-    ca_file: FilePath | None = Field(None, description="Certificates, in PEM, of an authority to trust besides the public ones")
+    private_network: bool = Field(default=False, description="Its host is in a private network, such as 10.1.2.3")
+    ca_file: FilePath | None = Field(
+        default=None, description="Certificates, in PEM, of an authority to trust besides the public ones"
+    )
 
 
 class AddressRefused(httpcore.ConnectError):
