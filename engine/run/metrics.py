@@ -31,6 +31,7 @@ class _Status(Collector):
         yield CounterMetricFamily("instep_decisions", "Decisions that came out otherwise than the last one", counts["decisions"])
         yield GaugeMetricFamily("instep_cases", "Cases", counts["cases"])
         yield GaugeMetricFamily("instep_events_waiting", "Events not taken in yet", status["behind"])
+        yield GaugeMetricFamily("instep_events_set_aside", "Events that could not be taken in and wait", status["set_aside"])
         yield _by("instep_effects", "Effects by what became of them", "status", status["effects"])
         yield _by("instep_exceptions_open", "Exceptions people have to look at", "severity", status["exceptions"])
         failing = {f"{feed['connector']}.{feed['feed']}": feed["failures"] for feed in status["failing"]}

@@ -254,6 +254,7 @@ class Service:
             "mode": self.rule_set.mode,
             "now": self.clock().isoformat(),
             "behind": self.store.journal.behind(),
+            "set_aside": self.store.asides.waiting(),
             "waiting_since": waiting.isoformat() if (waiting := self.store.journal.waiting_since()) else None,
             "counts": dict(self.store.counts()),
             "effects": self.store.outbox.by_status(),

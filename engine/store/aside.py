@@ -46,6 +46,10 @@ class Asides(Protocol):
         """All of them, the oldest first."""
         ...
 
+    def waiting(self) -> int:
+        """How many wait."""
+        ...
+
     def telling(self, seq: int, told: str) -> None:
         """Which exception tells of it."""
         ...

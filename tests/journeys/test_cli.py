@@ -11,13 +11,18 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from socket import socket
 from typing import Any
 
 import pytest
 
+from engine.facts.outside import Event
+from engine.store.sqlite import SqliteStore
+
 ROOT = Path(__file__).parents[2]
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 RMA = {
     "rmaSummary": {"rmaId": "1001", "status": "Approved", "order_name": "T1", "events": []},
     "orderDetails": {"orderId": "7", "order_name": "T1"},
@@ -201,6 +206,55 @@ def test_run_serves_its_status_and_stops_when_it_is_told(northwind: Path) -> Non
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.long
+def test_what_was_set_aside_is_seen_mended_and_discarded_from_another_process(northwind: Path) -> None:
+    store = SqliteStore.open(northwind / "northwind.sqlite")
+    lines = [b'{"number": 1, "posted_at": "2026-11-01T12:00:00Z"}', b'{"number": 2, "posted_at": "2026-11-01T12:00:00Z"}']
+    store.journal.append([Event("ledger", "ledger.line", line, NOON, requested=True) for line in lines], NOON)
+    store.close()
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from engine.cli import main; main()", "run", "northwind", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=northwind, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+    of = ("--client", "northwind")
+    try:
+        assert _status(f"http://127.0.0.1:{port}/healthz")["client"] == "northwind"
+        rows = json.loads(instep("events", "list", "--json", *of, cwd=northwind).stdout)["events"]
+        assert [row["status"] for row in rows] == ["waiting", "waiting"]
+        shown = instep("events", "show", "1", *of, cwd=northwind)
+        assert (shown.returncode, "the key is missing" in shown.stdout) == (0, True), shown.stdout
+        again = instep("events", "retry", "1", "--by", "Ana", *of, cwd=northwind)
+        assert (again.returncode, "It still cannot be read" in again.stdout) == (1, True), again.stdout
+        mapping = northwind / "mappings/ledger/line.yaml"
+        text = mapping.read_text(encoding="utf-8")
+        changed = northwind / "line.yaml"
+        changed.write_text(text.replace("key: line\n", "key: number\n"), encoding="utf-8")
+        tried = instep("events", "mend", "1", "--mapping", "line.yaml", *of, cwd=northwind)
+        assert "ledger_line 1" in tried.stdout, tried.stdout + tried.stderr
+        gone = instep("events", "discard", "2", "--reason", "a test", "--by", "Ben", *of, cwd=northwind)
+        assert (gone.returncode, "Discarded" in gone.stdout) == (0, True), gone.stdout + gone.stderr
+        mapping.write_text(changed.read_text(encoding="utf-8"), encoding="utf-8")
+        for _ in range(300):
+            rows = json.loads(instep("events", "list", "--status", "all", "--json", *of, cwd=northwind).stdout)["events"]
+            if rows[0]["status"] != "waiting":
+                break
+            time.sleep(0.1)  # the service reads its files half a second after the last write
+        assert [row["status"] for row in rows] == ["read", "discarded"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+    rows = json.loads(instep("audit", "--json", *of, cwd=northwind).stdout)["audit"]
+    did = [(row["by"], row["did"]) for row in rows]
+    assert did == [
+        ("instep", "activated"), ("instep", "started"), ("Ana", "retried"), ("Ben", "discarded"), ("instep", "activated"),
+        ("instep", "stopped"),
+    ]  # fmt: skip
+    assert instep("audit", "verify", *of, cwd=northwind).returncode == 0
 
 
 def _status(url: str) -> Any:

@@ -9,6 +9,7 @@ from engine.run.metrics import metrics_text
 STATUS: dict[str, Any] = {
     "counts": {"journal": 7, "decisions": 5, "cases": 3},
     "behind": 2,
+    "set_aside": 1,
     "effects": {"settled": 4, "unsure": 1},
     "exceptions": {"high": 2},
     "failing": [{"connector": "mirakl", "feed": "orders", "failures": 3}],
@@ -34,6 +35,7 @@ def test_a_failed_reload_a_waiting_set_and_the_basics_are_told() -> None:
         "instep_events_total 7.0",
         "instep_decisions_total 5.0",
         "instep_events_waiting 2.0",
+        "instep_events_set_aside 1.0",
         'instep_effects{status="unsure"} 1.0',
         'instep_exceptions_open{severity="high"} 2.0',
         'instep_feed_failures{feed="mirakl.orders"} 3.0',

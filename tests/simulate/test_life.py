@@ -18,13 +18,26 @@ from engine.cli.explaining import explanation, timeline
 from engine.desk.explained import Asked, Explained, explained, explained_json
 from engine.desk.stored import NotFound
 from engine.language.files import read_files, shipped_root
+from engine.run.boot import open_client
+from engine.run.clock import SystemClock
 from engine.run.summary import summary
 from engine.simulate.chronicle import chronicle
 from engine.simulate.history import Looked, parsed, recorded, written
 from engine.simulate.life import Life, life_in, life_in_store
 from engine.store.sqlite.store import SqliteStore
 from tests.conftest import Played
-from tests.run.files_world import CLIENT_YAML, FILES, HOLD, an_order, an_rma, opened, project, write
+from tests.run.files_world import (
+    CLIENT_YAML,
+    FILES,
+    HOLD,
+    FakeMirakl,
+    FakeReturns,
+    an_order,
+    an_rma,
+    opened,
+    project,
+    write,
+)
 
 RMA = FILES["mappings/returngo/rma.yaml"]
 CASES = ("M-1001", "M-1104", "M-1107", "M-1202", "M-1303", "M-1307", "M-1401", "M-1402", "M-1505", "M-1603")
@@ -214,3 +227,29 @@ def test_a_life_under_several_rule_sets_is_lived_under_each_in_its_time(tmp_path
         store.close()
     assert len([text for text in told if text.startswith("rule set ")]) == 3
     assert any("rma 2: status is approved" in text for text in told), told
+
+
+def test_on_a_real_clock_every_decision_is_lived_again_exactly_too(tmp_path: Path) -> None:
+    """Time goes on between an event and what is decided about it; what is written down is the instant it was decided for."""
+    clock = SystemClock()
+    shop = FakeMirakl(clock)
+    overrides = {"marketplace": shop, "returns": FakeReturns(clock)}
+    service = open_client(project(tmp_path), "acme", tmp_path / "acme.sqlite", clock, overrides).service
+
+    async def day() -> None:
+        for name in "AB":
+            shop.books.orders[name] = {}
+            service.hear([an_order(name, clock())])
+            await service.step()
+            service.hear([an_rma(f"1{name}", name, "Approved", clock())])  # a clock of two days begins
+            await service.step()
+        service.hear([an_rma("1A", "A", "Done", clock())])
+        await service.step()
+
+    asyncio.run(day())
+    for name in "AB":
+        (row,) = service.store.cases.find(f"order:{name}")
+        life = life_in_store(service.store, row)
+        assert life.exact
+        assert life.recorded > 1
+    asyncio.run(service.close())

@@ -28,6 +28,10 @@ class SqliteAsides:
     def listed(self) -> list[Aside]:
         return [_aside(row) for row in self._run(f"select {COLUMNS} order by s.journal_seq")]
 
+    def waiting(self) -> int:
+        counted = "select count(*) from set_aside where taken_in_at is null and discarded_at is null"
+        return int(self._run(counted).fetchone()[0])
+
     def telling(self, seq: int, told: str) -> None:
         self._run("update set_aside set told = ? where journal_seq = ?", (told, seq))
 
