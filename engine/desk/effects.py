@@ -222,11 +222,17 @@ def shown(database: Path | None, client: str | None, name: str) -> Json:
 def _life(store: Store, one: Found) -> list[Json]:
     entry = one.row.entry
     life: list[Json] = [{"at": entry.planned_at.isoformat(), "what": "planned", "text": f"asked for by {entry.rule}"}]
+    being_sent = False
     for row in store.effects.steps(one.row.id):
         step = Step.from_json(row.step)
+        if step.what == "interrupted" and not being_sent:
+            continue  # that was another effect of the case
+        being_sent = step.what == "begun"
         why = ": ".join(text for text in (step.reason, step.detail) if text)
         reference = step.receipt.get("reference")
-        text = TOLD[step.what] + (f": {why}" if why else "") + (f", receipt {show(reference)}" if reference else "")
+        text = (
+            TOLD.get(step.what, step.what) + (f": {why}" if why else "") + (f", receipt {show(reference)}" if reference else "")
+        )
         if step.what == "later" and step.wait:
             text += f", until {row.at + step.wait:%Y-%m-%d %H:%M:%S}Z"
         life.append({"at": row.at.isoformat(), "what": step.what, "text": text})

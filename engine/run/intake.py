@@ -16,7 +16,7 @@ from engine.facts.record import Observation
 from engine.language.mapping import Reader
 from engine.language.ruleset import RuleSet
 from engine.run.clock import Clock
-from engine.run.deeds import PERSON, Deed, mark
+from engine.run.deeds import KINDS, PERSON, Deed, mark
 from engine.run.fetching import Asking
 from engine.run.journalling import Written, write_down
 from engine.run.linking import Linking
@@ -214,6 +214,15 @@ def corrected(deed: Deed) -> tuple[str, str, str, Any]:
     return kind, key, field, loads(deed.value)
 
 
+def _unread(place: str) -> str:
+    where = f" ({place})" if place else ""
+    return f"The payload is kept: `instep events list` shows it. Mend the mapping{where}; it is then read again by itself."
+
+
+def _too_late() -> str:
+    return "See whether it is still wanted, and then do it again; `instep events discard` takes this one off the list."
+
+
 def _aside_entry(about: str, kind: str, reason: str, place: str, now: datetime) -> ExceptionEntry:
     return ExceptionEntry(
         key=f"set_aside:{about}",
@@ -223,7 +232,7 @@ def _aside_entry(about: str, kind: str, reason: str, place: str, now: datetime) 
         owner="operations",
         severity="high",
         title=f"{kind} could not be taken in: {reason}",
-        runbook=f"The payload is kept. Mend the mapping ({place or 'see the log'}); it is then read again by itself.",
+        runbook=_too_late() if kind in KINDS else _unread(place),
         answers="{}",
         state="open",
         opened_at=now,

@@ -208,7 +208,8 @@ class _Story:
         for effect in effects:
             if effect.status == "refused":
                 detail = f": {effect.detail}" if effect.detail else ""
-                text = f"{effect.action} was refused ({effect.reason}{detail})"
+                done = f"; nothing more is done about it, by {effect.acknowledged}" if effect.acknowledged else ""
+                text = f"{effect.action} was refused ({effect.reason}{detail}){done}"
                 yield Said(text, effect.rule, self._place(effect.rule), since=effect.settled_at)
             elif effect.status in {"performing", "unsure"}:
                 text = f"{effect.action} was sent and may or may not have happened{f': {effect.detail}' if effect.detail else ''}"

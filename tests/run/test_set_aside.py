@@ -12,6 +12,8 @@ import pytest
 from engine.decide.people import NotPossible
 from engine.desk.explained import Asked, explained
 from engine.facts.outside import Event, Refused, TryLater, Unsure
+from engine.facts.schema import Type
+from engine.language.ruleset import PromiseSpec
 from engine.run.deeds import Deed, mark, noted
 from engine.simulate.history import Activated, parsed, recorded, written
 from engine.simulate.life import life_in, life_in_store, lives, rule_sets_of
@@ -20,7 +22,20 @@ from engine.store.base import Journalled
 from engine.store.sqlite import SqliteStore
 from tests.run.files_world import FILES, World, opened, project, told, write
 from tests.run.files_world import an_order as a_file_order
-from tests.run.small import NOON, Client, a_sale, an_order, an_rma, client, plain, refund_rule, small_rules
+from tests.run.small import (
+    BY_RMA,
+    HERE,
+    NOON,
+    Client,
+    a_sale,
+    an_order,
+    an_rma,
+    client,
+    expression,
+    plain,
+    refund_rule,
+    small_rules,
+)
 from tests.run.test_service import KEY, hear, on
 
 RMA = FILES["mappings/returngo/rma.yaml"]
@@ -148,6 +163,21 @@ class TestEffects:
         assert world.shop.books.refunds == []
         assert world.effects() == {KEY: "refused"}
         assert world.exceptions() == []
+
+    def test_a_promise_counts_an_acknowledged_refusal_as_known_to_somebody(self, tmp_path: Path) -> None:
+        """As it counts an open exception: the deadline passes, and nobody is woken for what was decided."""
+        by = expression("deadline", lambda _: NOON + timedelta(hours=1), Type("timestamp"))
+        never = expression("refunded", lambda _: False)
+        promise = PromiseSpec("in_time", HERE, each=BY_RMA, by=by, must=never, must_owned=("marketplace.refund",))
+        world = client(tmp_path / "a.db", small_rules(refund_rule(), promises=(promise,)))
+        world.shop.before = [Refused("balance_too_low", "top up")]
+        hear(world, an_order(), a_sale(), an_rma())
+        do(world, Deed("person.acknowledge", "order:A", KEY, "Ana", reason="paid"))
+        on(world, hours=2)
+        assert world.exceptions() == []
+        hear(world, an_order("B"), a_sale("T", "B"), an_rma("2", sale_id="T", status="approved"))
+        on(world, hours=2)
+        assert world.exceptions() == ["promise_broken"]
 
     def test_without_a_rule_for_it_an_acknowledged_refusal_is_not_asked_about_either(self, tmp_path: Path) -> None:
         world = client(tmp_path / "a.db", small_rules(refund_rule()))

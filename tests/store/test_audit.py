@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.store.audit import FIRST, AuditEntry, every_entry, first_broken
+from engine.store.audit import FIRST, AuditEntry, every_entry, first_broken, hash_of
 from engine.store.sqlite import SqliteStore
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -145,3 +147,52 @@ def test_whatever_is_told_makes_a_chain(
     assert first_broken(opened.audit) is None
     assert len(opened.audit.entries(0, 100)) == len(told)
     opened.close()
+
+
+@dataclass
+class Trail:
+    """Entries as somebody left them."""
+
+    kept: list[AuditEntry]
+
+    def entries(self, after: int, limit: int) -> list[AuditEntry]:
+        return [e for e in sorted(self.kept, key=lambda e: e.number) if e.number > after][:limit]
+
+
+@pytest.fixture(scope="module")
+def trail(tmp_path_factory: pytest.TempPathFactory) -> tuple[AuditEntry, ...]:
+    store = SqliteStore.open(tmp_path_factory.mktemp("audit") / "a.db")
+    entries = tuple(tell(store, f"event:{n}", NOON + timedelta(minutes=n)) for n in range(40))
+    store.close()
+    return entries
+
+
+@settings(max_examples=int(os.environ.get("AUDIT_EXAMPLES", "150")), deadline=None)
+@given(st.data())
+def test_whatever_is_done_to_it_is_found_where_it_begins(trail: tuple[AuditEntry, ...], data: st.DataObject) -> None:
+    """Words changed, entries taken out, put in, exchanged or repeated; also when hashes are worked out anew up to a place."""
+    at = data.draw(st.integers(0, len(trail) - 2))
+    entries = list(trail)
+    match data.draw(st.sampled_from(["word", "rehashed", "out", "in", "exchanged", "stretch"])):
+        case "word":
+            field = data.draw(st.sampled_from(["at", "by", "did", "about", "case", "reason", "details", "before", "hash"]))
+            said = data.draw(st.text().filter(lambda text: text != getattr(trail[at], field)))
+            entries[at] = replace(trail[at], **{field: said})
+        case "rehashed":  # by somebody who knows how, but did not write all that follows anew
+            changed = replace(trail[at], by=data.draw(st.text().filter(lambda text: text != trail[at].by)))
+            entries[at] = replace(changed, hash=hash_of(changed))
+            at += 1
+        case "out":
+            del entries[at]
+        case "in":
+            late = [replace(e, number=e.number + 1) for e in entries[at:]]
+            entries[at:] = [replace(trail[at], about="event:new"), *late]
+        case "exchanged":
+            here, there = trail[at], trail[at + 1]
+            entries[at], entries[at + 1] = replace(there, number=here.number), replace(here, number=there.number)
+        case "stretch":
+            to = data.draw(st.integers(at + 1, len(trail) - 1))
+            del entries[at:to]
+    found = first_broken(Trail(entries))  # type: ignore[arg-type]
+    assert found is not None
+    assert found.number == at + 1
