@@ -53,6 +53,11 @@ class WriterLock:
         with suppress(OSError):
             self._write(mark)
 
+    def forget(self) -> None:
+        """The store is another one from now on, on purpose."""
+        self._write(None)
+        self.mark = None
+
     def _write(self, mark: Mark | None) -> None:
         come = "" if mark is None else f"{mark.journal:>20}{mark.steps:>20}"
         os.pwrite(self._file, f"{os.getpid():>10}\n{come:40}\n".encode(), 0)
@@ -62,6 +67,18 @@ class WriterLock:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def left_at(store: Path) -> Mark | None:
+    """How far the store had come when its last owner committed."""
+    try:
+        found = os.open(lock_file(store), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return _read(found)[1]
+    finally:
+        os.close(found)
 
 
 def is_held(store: Path) -> bool:

@@ -11,7 +11,9 @@ from typing import Literal, Self
 from sqlite_utils import Database
 
 from engine.store.base import NewerStore, StoreBusy
+from engine.store.findings import Finding
 from engine.store.schema import migrations, unknown_steps
+from engine.store.sqlite import verify
 from engine.store.sqlite.aside import SqliteAsides
 from engine.store.sqlite.audit import SqliteAudit
 from engine.store.sqlite.budgets import SqliteBudgets
@@ -69,24 +71,28 @@ class SqliteStore:
 
     @classmethod
     def open(
-        cls, path: Path | str, *, as_: Literal["owner", "visitor"] = "owner", synchronous: Literal["FULL", "NORMAL"] = "FULL"
+        cls,
+        path: Path | str,
+        *,
+        as_: Literal["owner", "visitor", "keeper"] = "owner",
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
     ) -> Self:
-        """Opens, and for the owner makes or migrates, the file.
+        """Opens, and for the owner makes or migrates, the file. A `keeper` holds the lock already, and puts right what is there.
 
         `FULL` keeps what was acknowledged through a power cut; `NORMAL` may lose the last commits then, never the file.
         Raises `StoreInUse` for a second owner, `NewerStore` where a newer version wrote it, FileNotFoundError for a visitor
         where there is none, and `StoreTrouble` where it cannot be used or is not as its last owner left it.
         """
         path = Path(path)
-        if as_ == "visitor" and not path.exists():
+        if as_ != "owner" and not path.exists():
             raise FileNotFoundError(f"there is no store {path}")
-        lock = _locked(path) if as_ == "owner" else None
+        lock = locked(path) if as_ == "owner" else None
         connection: Connection | None = None
         try:
             if lock:
                 _as_it_was_left(path, lock)
             connection = Connection.to(path)
-            _prepare(connection, path, synchronous, migrate=as_ == "owner")
+            _prepare(connection, path, synchronous, migrate=as_ != "visitor")
             opened = cls(connection, lock)
             if lock:
                 opened._come_as_far(path, lock)
@@ -180,6 +186,23 @@ class SqliteStore:
             for table in COUNTED
         }
 
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Everything read within is as it was when it began, whatever others write meanwhile."""
+        self._connection.execute("begin")
+        try:
+            yield
+        finally:
+            self._connection.undo()
+
+    def damaged(self) -> Iterator[Finding]:
+        """What SQLite finds wrong with the file."""
+        return verify.damaged(self._connection)
+
+    def broken(self) -> Iterator[Finding]:
+        """What is not as it was written."""
+        return verify.broken(self._connection)
+
     def close(self) -> None:
         """May be called twice."""
         self._connection.close()
@@ -192,10 +215,15 @@ class SqliteStore:
     def _mark(self) -> Mark:
         return Mark(*self._connection.execute(MARK).fetchone())
 
+    def older_than(self, mark: Mark) -> bool:
+        """Whether less is in it than there was."""
+        now = self._mark()
+        return now.journal < mark.journal or now.steps < mark.steps
+
     def _come_as_far(self, path: Path, lock: WriterLock) -> None:
         """Raises `StoreTrouble` where less is in the store than its last owner had committed."""
         was, now = lock.mark, self._mark()
-        if was is not None and (now.journal < was.journal or now.steps < was.steps):
+        if was is not None and self.older_than(was):
             raise StoreTrouble(
                 f"the store {path} is older than it was: it holds {now.journal} events and {now.steps} steps of effects, and its"
                 f" last owner had committed {was.journal} and {was.steps}",
@@ -206,7 +234,8 @@ class SqliteStore:
         lock.keep(now)
 
 
-def _locked(path: Path) -> WriterLock:
+def locked(path: Path) -> WriterLock:
+    """The lock of the store's owner. Raises `StoreInUse`, and `StoreTrouble` where there can be no such store."""
     if path.is_dir():
         raise StoreTrouble(f"the store {path} is a folder", "Name the file with --database")
     if not path.resolve().parent.is_dir():
