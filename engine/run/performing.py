@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,7 +22,7 @@ from engine.facts.effects import EffectState
 from engine.facts.outside import Connector, Event, Evidence, Order, Receipt, Refused, SendsTogether, TryLater, Unsure
 from engine.run import sending
 from engine.run.budget import Budget
-from engine.run.clock import Clock
+from engine.run.clock import Clock, SinceSent
 from engine.run.fetching import Asking
 from engine.run.intake import Intake
 from engine.run.logs import where
@@ -81,6 +81,7 @@ class Performing:
         self._reach = reach
         self._points = points
         self._patience = Patience()
+        self._since = SinceSent(clock)
         self._log = structlog.get_logger("instep.dispatch")
 
     def recover(self) -> None:
@@ -306,6 +307,7 @@ class Performing:
             self._log.error("perform_failed", connector=connector.name, key=dues[0].key, **where(fault))
         self._reach.failed(connector.name, "perform", [due.key for due in dues], _said(fault))
         for due in dues:
+            self._since.sent(due.case_id, due.key)
             self._log.warning("effect_unsure", key=due.key, why=_said(fault), sent_at=sent_at.isoformat())
             self.change(due, Step("unsure", due.key, detail=_said(fault)))
 
@@ -317,11 +319,15 @@ class Performing:
         if effect is None or effect.status != "unsure":
             return
         spec = self._worker.rule_set.actions.get(effect.action)
+        sent_at = self._since.counts_from(due.case_id, due.key, effect.sent_at or effect.planned_at, asked_at)
+        effect = replace(effect, sent_at=sent_at)
         step = sending.judged(effect, found, spec.quiet if spec is not None else None, asked_at, self._clock())
         if step.what == "settled":
             self._settle(connector, due, (found.receipt if found is not None else None) or Receipt("seen", {}))
         else:
             self.change(due, step)
+        if step.what != "later":
+            self._since.forget(due.case_id, due.key)
 
     def refuse(self, due: Due, reason: str, detail: str) -> None:
         self.change(due, Step("refused", due.key, reason, detail))

@@ -27,6 +27,7 @@ from engine.run.lanes import Lanes
 from engine.run.performing import Performing
 from engine.run.polls import Polls
 from engine.run.reach import Reach
+from engine.run.timekeeping import Timekeeping
 from engine.run.valid_codes import CodeWatch
 from engine.run.worker import Worker
 from engine.store.base import Store
@@ -66,6 +67,9 @@ class Service:
         self.store = store
         self.connectors = connectors
         self.clock = clock
+        if (last := store.safekeeping.last_now()) is not None:
+            clock.resume(last)
+        self._timekeeping = Timekeeping(store, clock)
         self.worker = Worker(store, clock, zone)
         self._asking = Asking(store, clock, connectors)
         self.intake = Intake(store, self.worker, clock, self._asking)
@@ -84,7 +88,7 @@ class Service:
             store, self.worker, connectors, clock,
             performing=self._performing, reach=self.reach, side_by_side=side_by_side or {}, wake=self._woken.set,
         )  # fmt: skip
-        self._outside = (self._polls.start_due, self._fetcher.start_due, self._dispatch.start_due)
+        self._outside = (self._polls.start_due, self._fetcher.start_due, self._start_sending)
         self._catch_up = CatchUp(store, self.worker, self.intake, clock)
         self._active: RuleSet | None = None
         self._points = points
@@ -181,6 +185,7 @@ class Service:
         async with self._busy:
             for _ in range(MOST_ROUNDS):
                 self._woken.clear()
+                self._timekeeping.look()
                 worked = await self._take_in()
                 worked |= await self._timers()
                 for start_due in self._outside:
@@ -199,6 +204,7 @@ class Service:
             self._fetcher.next_at(),
             self._polls.next_at(self._lanes),
             self._dispatch.resumes_at(),
+            self._timekeeping.held_until(self.rule_set),
         )
         return min((instant for instant in found if instant is not None), default=None)
 
@@ -213,6 +219,7 @@ class Service:
             while not stop.is_set():
                 self._woken.clear()
                 self._lanes.check()
+                self._timekeeping.look()
                 if self._code_watch.wants(self.rule_set.codes) and not self._lanes.busy(CODES):
                     self._lanes.start(CODES, self._code_watch.look(self.rule_set.codes))
                 worked = await self._take_in()
@@ -253,6 +260,7 @@ class Service:
             "rules": self.rules_status(),
             "mode": self.rule_set.mode,
             "now": self.clock().isoformat(),
+            "clock": self._timekeeping.status(self.rule_set),
             "behind": self.store.journal.behind(),
             "set_aside": self.store.asides.waiting(),
             "waiting_since": waiting.isoformat() if (waiting := self.store.journal.waiting_since()) else None,
@@ -276,6 +284,9 @@ class Service:
             worked = True
             await asyncio.sleep(0)
         return worked
+
+    def _start_sending(self, lanes: Lanes) -> bool:
+        return not self._timekeeping.holds(self.rule_set) and self._dispatch.start_due(lanes)
 
     async def _timers(self) -> bool:
         due = self.store.cases.due(self.clock(), DUE_AT_ONCE)

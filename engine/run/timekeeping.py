@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -57,12 +57,17 @@ class Timekeeping:
         self._log.info("sending_again", why="what was sent before the store was restored shows in look-ups by now")
         return False
 
-    def hold_left(self, rule_set: RuleSet) -> timedelta | None:
+    def held_until(self, rule_set: RuleSet) -> datetime | None:
+        """When something may be sent again; None where it may now."""
+        left = self._hold_left(rule_set)
+        return None if left is None else self._clock() + left
+
+    def _hold_left(self, rule_set: RuleSet) -> timedelta | None:
         return max(hold(rule_set) - self._clock.elapsed(), timedelta()) if self._holding else None
 
     def status(self, rule_set: RuleSet) -> dict[str, Any]:
         """For the status page: how far ahead of the machine's clock the service is, its latest steps, and what is held."""
-        left = self.hold_left(rule_set)
+        left = self._hold_left(rule_set)
         return {
             "ahead_seconds": round(self._clock.ahead.total_seconds()),
             "stepped": [{"at": step.at.isoformat(), "seconds": round(step.by.total_seconds())} for step in self._clock.steps],

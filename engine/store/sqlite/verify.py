@@ -27,7 +27,7 @@ _GAPS = """
 """
 _REPEATS = """
     select j.seq from journal j left join journal first on first.seq = j.repeats
-    where j.payload is null and (first.payload is null or first.digest <> j.digest)
+    where j.payload is null and j.pruning_id is null and (first.payload is null or first.digest <> j.digest)
 """
 _KEYS_TWICE = """
     select e.key, group_concat(c.name || ' (' || e.status || ')', ', ')
