@@ -76,7 +76,7 @@ PLANTED = {
         "update journal set payload = replace(payload, '50.00', '90.00') where seq = 1", "journal digests", "journal 1",
     ),
     "a repeat of nothing": (
-        "insert into journal select max(seq) + 1, 'x', 'x', '', '', x'00', null, 9999, observed_at, received_at, 1 from journal",
+        doubled("journal", "seq = 1", seq="(select max(seq) + 1 from journal)", payload="null", repeats="9999"),
         "journal digests", "the event it repeats is not there",
     ),
     "a position past the end": ("update position set journal_seq = 9999", "position", "the journal ends at"),
