@@ -19,6 +19,7 @@ from rich.text import Text
 
 from engine.cli.output import console, log_to_stderr, misused
 from engine.cli.screen import show
+from engine.console.app import beside, console_app
 from engine.language.pack import project_root
 from engine.run.boot import Served, open_client
 from engine.run.clock import SystemClock
@@ -47,7 +48,7 @@ async def serve(root: Path | None, client: str, database: Path, host: str, port:
 
     first = opened()
     try:
-        listening = Listening(host, port)
+        listening = Listening(host, port, lambda rest, status: beside(rest, console_app(database, client, status)))
     except CannotListen as no:
         await first.service.close()
         misused(f"instep run: {no}")
@@ -58,7 +59,7 @@ async def serve(root: Path | None, client: str, database: Path, host: str, port:
     rules = first.service.rule_set
     console.print(Text(f"{client} runs on {database} with rule set {rules.hash[:12]}, mode {rules.mode}."))
     here = f"http://{host}:{listening.port}"
-    console.print(Text(f"Webhooks: {here}/webhooks/CONNECTOR  status: {here}/healthz", style="dim"))
+    console.print(Text(f"Webhooks: {here}/webhooks/CONNECTOR  console: {here}/console/", style="dim"))
     serving = listening.start()
     served: Served | None = first
     try:

@@ -6,13 +6,14 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import structlog
 import uvicorn
 from h11 import IDLE, SEND_BODY
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from engine.run.acknowledging import Acknowledging
@@ -29,6 +30,9 @@ ENDING_SECONDS = 5  # for what was begun to be answered when the service stops
 STATUS_SECONDS = 1.0  # to wait for the engine to say how it is
 TO_SPARE = 64  # connections beyond the deliveries at once, for those who look at the status
 
+Status = Callable[[], Awaitable[Mapping[str, Any]]]
+Beside = Callable[[ASGIApp, Status], ASGIApp]
+
 
 class CannotListen(Exception):  # noqa: N818 - named for what it tells
     """The address is taken, or is not one of this machine."""
@@ -37,8 +41,9 @@ class CannotListen(Exception):  # noqa: N818 - named for what it tells
 class Listening:
     """Serves what stands behind the front from `start` to `stop`, which first answers what was begun."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Takes the address. Raises `CannotListen`."""
+    def __init__(self, host: str, port: int, beside: Beside = lambda rest, _: rest) -> None:
+        """Takes the address. `beside` puts more on it than webhooks and status. Raises `CannotListen`."""
+        self._beside = beside
         self._socket = _bound(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._received = Received()
@@ -64,7 +69,8 @@ class Listening:
         """Deliveries are for this service from now on."""
         acknowledging = self._open[service] = Acknowledging(service.store, service.clock, service.wake)
         asked = _Asked(service, acknowledging, self._engine)
-        self.front.app = webhook_app(service, Behind(acknowledging.keep, asked.status), self._received)
+        webhooks = webhook_app(service, Behind(acknowledging.keep, asked.status), self._received)
+        self.front.app = self._beside(webhooks, asked.status)
         self.front.trouble = None
 
     async def close_to(self, service: Service) -> None:

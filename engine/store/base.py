@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.facts.outside import Event, Ref
 from engine.language.ruleset import RuleSet
+from engine.store.accounts import Accounts
 from engine.store.aside import Asides
 from engine.store.audit import AuditTrail
 from engine.store.budgets import Budgets
@@ -576,6 +577,9 @@ class Store(Protocol):
 
     @property
     def retention(self) -> Retention: ...
+
+    @property
+    def accounts(self) -> Accounts: ...
 
     def transaction(self) -> AbstractContextManager[Any]:
         """All or nothing. Inside another it is a part that can fail alone."""

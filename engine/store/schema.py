@@ -370,6 +370,29 @@ create index effects_by_wait on effects (role, due_at) where due_at is not null;
 create index effects_ahead on effects (deadline) where status in ('planned', 'performing', 'unsure');
 """
 
+ACCOUNTS = """
+create table accounts (
+    name text primary key,
+    role text not null,
+    password text not null,
+    made_at text not null,
+    made_by text not null,
+    closed_at text
+) without rowid;
+
+create table passes (
+    digest text primary key,
+    account text not null references accounts (name),
+    kind text not null,
+    form text not null,
+    label text not null,
+    made_at text not null,
+    seen_at text not null,
+    ends_at text not null
+) without rowid;
+create index passes_by_account on passes (account);
+"""
+
 STEPS = (
     ("the_first_tables", FIRST),
     ("activations", ACTIVATIONS),
@@ -379,6 +402,7 @@ STEPS = (
     ("set_aside_and_audit", SET_ASIDE_AND_AUDIT),
     ("retention", RETENTION),
     ("urgency", URGENCY),
+    ("accounts", ACCOUNTS),
 )
 
 

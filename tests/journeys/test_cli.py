@@ -199,6 +199,8 @@ def test_run_serves_its_status_and_stops_when_it_is_told(northwind: Path) -> Non
     try:
         status = _status(f"http://127.0.0.1:{port}/healthz")
         assert (status["client"], status["mode"]) == ("northwind", "live")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/console/", timeout=20) as page:
+            assert "instep accounts add NAME --role consultant --by YOU --database northwind.sqlite" in page.read().decode()
         second = instep("run", "northwind", "--port", "0", cwd=northwind)
         assert (second.returncode, "northwind.sqlite" in second.stderr) == (2, True)
         process.send_signal(signal.SIGTERM)

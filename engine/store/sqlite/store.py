@@ -14,6 +14,7 @@ from engine.store.base import NewerStore, StoreBusy
 from engine.store.findings import Finding
 from engine.store.schema import migrations, unknown_steps
 from engine.store.sqlite import verify
+from engine.store.sqlite.accounts import SqliteAccounts
 from engine.store.sqlite.aside import SqliteAsides
 from engine.store.sqlite.audit import SqliteAudit
 from engine.store.sqlite.budgets import SqliteBudgets
@@ -63,6 +64,7 @@ class SqliteStore:
         self.budgets = SqliteBudgets(connection)
         self.rule_sets = SqliteRuleSets(connection)
         self.safekeeping = SqliteSafekeeping(connection)
+        self.accounts = SqliteAccounts(connection)
         self.asides = SqliteAsides(connection)
         self.effects = SqliteEffects(connection)
         self.audit = SqliteAudit(connection)
