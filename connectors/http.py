@@ -176,7 +176,7 @@ def basic(user: SecretStr) -> SecretStr:
 class Http:
     """A client of one host. Redirects are not followed, absolute URLs must be of that host, its address must be one that `reach`
     allows, and nothing it says of itself, of an answer or of a fault holds a secret of a header. Plain http is for this machine
-    only.
+    only. `rest` is for how long nothing is sent after a 429 that names no time.
     """
 
     def __init__(
@@ -188,6 +188,7 @@ class Http:
         timeout: float = 20.0,
         deadline: float = 60.0,
         retries: Retries | None = None,
+        rest: timedelta | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         parts = urlsplit(base_url)
@@ -208,6 +209,7 @@ class Http:
         self._timeout = timeout
         self._deadline = deadline
         self._retries = retries or (AT_ONCE if self._local else Retries())
+        self._rest = rest
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -332,7 +334,8 @@ class Http:
             return Answer(status, content, names, changes)
         wish = _retry_after(names)
         if status in {408, 429} or (status == 503 and wish is not None):
-            raise _Throttled(f"{what}: HTTP {status}", wish, for_all=status != 408)
+            rest = self._rest if status == 429 else None
+            raise _Throttled(f"{what}: HTTP {status}", wish or rest, for_all=status != 408)
         if status >= 500:
             raise Unsure(f"{what}: HTTP {status}") if changes else _Again(f"{what}: HTTP {status}", wish)
         raise HttpError(status, self._blotted(content, self._told()), names)

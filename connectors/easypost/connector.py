@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 from pydantic import Field, SecretStr
 
 from connectors.bodies import object_of
+from connectors.easypost.limits import QUOTA
 from connectors.http import Http, HttpError, basic, dumps
 from connectors.reach import Reach
 from connectors.signatures import SigningSecret, from_easypost
+from engine.facts.budget import Quota
 from engine.facts.outside import (
     Action,
     Clock,
@@ -55,6 +57,7 @@ class EasyPostConnector:
     role: ClassVar[Role] = "carrier"
     Settings: ClassVar[type[Any]] = EasyPostSettings
     actions: ClassVar[Mapping[str, Action]] = MappingProxyType({})
+    quota: ClassVar[Quota] = QUOTA
     feeds: ClassVar[Mapping[str, Feed]] = MappingProxyType({})  # lists go by creation, so a poll could not see a change
 
     def __init__(self, settings: EasyPostSettings, clock: Clock, codes: Codes) -> None:  # noqa: ARG002 - no action, no code
@@ -90,7 +93,8 @@ class EasyPostConnector:
             return []
         asked_at = self._clock()
         try:
-            answer = await self._http.get("/v2/trackers", {"tracking_code": ref.key, "page_size": "100"})
+            query = {"tracking_code": ref.key, "page_size": "100"}
+            answer = await self._http.get("/v2/trackers", query, operation="GET trackers")
         except HttpError as no:
             raise TryLater(f"GET /v2/trackers: {no}", timedelta(minutes=15)) from None
         told = answer.json()

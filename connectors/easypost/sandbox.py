@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from connectors.admission import Admission
 from connectors.deliveries import Delivery
 from connectors.http import dumps
 from connectors.serving import Faults
@@ -46,6 +47,7 @@ class EasyPostSandbox:
         self.api_key = api_key
         self.webhook_secret = webhook_secret
         self.hook_url = hook_url
+        self.admission = Admission(clock)
         self.trackers: dict[str, Json] = {}
         self.pending: deque[Delivery] = deque()
         routes = [Route("/v2/trackers", self._list), Route("/v2/trackers/{tracker_id}", self._one)]
@@ -169,6 +171,8 @@ class EasyPostSandbox:
         """GET /v2/trackers, the latest first."""
         if not self._known(request):
             return _json(401, {"error": {"code": "APIKEY.INACTIVE", "message": "This api key is not active."}})
+        if self.admission.wait("GET trackers") is not None:
+            return _json(429, {"error": {"code": "RATE_LIMITED", "message": "Too many requests."}})
         code = request.query_params.get("tracking_code")
         found = [deepcopy(t) for t in list(self.trackers.values()) if code in {None, t["tracking_code"]}]
         return _json(200, {"trackers": found[::-1], "has_more": False})

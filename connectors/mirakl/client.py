@@ -6,9 +6,10 @@ at any time; fields whose published examples break the schema are never relied o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal
 
 from connectors.http import Answer, Http, HttpError, Params, segment
@@ -17,6 +18,9 @@ from engine.facts.outside import TryLater
 PAGE = 100  # the hard maximum; without `max` Mirakl gives 10
 ReturnCall = Literal["accept", "receive", "compliance", "close"]
 Json = dict[str, Any]
+RETURN_CALLS: Mapping[ReturnCall, str] = MappingProxyType(
+    {"accept": "RT21", "receive": "RT25", "compliance": "RT26", "close": "RT27"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +49,26 @@ class MiraklClient:
     async def orders_updated_since(self, start: datetime, offset: int = 0) -> OrderPage:
         """OR11. There is no end date on purpose: an order that changes while we page would leave the window and move the
         others up, so that some would be skipped."""
-        return await self._orders([("start_update_date", wire_time(start))], offset)
+        return await self._orders("OR11", [("start_update_date", wire_time(start))], offset)
 
     async def orders_with_incident(self, offset: int = 0) -> OrderPage:
         """OR11 with has_incident, the only list of open incidents a seller gets."""
-        return await self._orders([("has_incident", "true")], offset)
+        return await self._orders("OR11", [("has_incident", "true")], offset)
 
     async def orders_by_id(self, ids: Iterable[str]) -> tuple[Any, ...]:
         """OR11 by order_ids, a hundred at a time. Ids with a comma cannot be asked for and are left out."""
         found: list[Any] = []
         for batch in _batches([i for i in ids if i and "," not in i]):
-            page = await self._orders([("order_ids", ",".join(batch))], 0)
+            page = await self._orders("OR11 by id", [("order_ids", ",".join(batch))], 0)
             found.extend(page.orders)
             while page.next_offset is not None:
-                page = await self._orders([("order_ids", ",".join(batch))], page.next_offset)
+                page = await self._orders("OR11 by id", [("order_ids", ",".join(batch))], page.next_offset)
                 found.extend(page.orders)
         return tuple(found)
 
-    async def _orders(self, filters: list[tuple[str, str]], offset: int) -> OrderPage:
+    async def _orders(self, operation: str, filters: list[tuple[str, str]], offset: int) -> OrderPage:
         paging = [("max", str(PAGE)), ("offset", str(offset))]
-        answer = await self._read("OR11", "/api/orders", [*filters, *paging])
+        answer = await self._read(operation, "/api/orders", [*filters, *paging], first=offset == 0)
         body = _object(answer, "OR11")
         orders = body.get("orders")
         if not isinstance(orders, list):
@@ -74,20 +78,20 @@ class MiraklClient:
 
     async def refund(self, body: Json) -> Any:
         """OR28. The answer is JSON of any shape."""
-        return (await self._http.send("PUT", "/api/orders/refund", body, self._shop)).json()
+        return (await self._http.send("PUT", "/api/orders/refund", body, self._shop, operation="OR28")).json()
 
     async def cancel_lines(self, body: Json) -> Any:
         """OR30. The answer is JSON of any shape."""
-        return (await self._http.send("PUT", "/api/orders/cancel", body, self._shop)).json()
+        return (await self._http.send("PUT", "/api/orders/cancel", body, self._shop, operation="OR30")).json()
 
     async def cancel_order(self, order_id: str) -> None:
         """OR29: the whole order, no body either way."""
-        await self._http.send("PUT", f"/api/orders/{segment(order_id)}/cancel", None, self._shop)
+        await self._http.send("PUT", f"/api/orders/{segment(order_id)}/cancel", None, self._shop, operation="OR29")
 
     async def resolve_incident(self, order_id: str, line_id: str, reason_code: str) -> None:
         """OR64."""
         path = f"/api/orders/{segment(order_id)}/lines/{segment(line_id)}/resolve_incident"
-        await self._http.send("PUT", path, {"reason_code": reason_code}, self._shop)
+        await self._http.send("PUT", path, {"reason_code": reason_code}, self._shop, operation="OR64")
 
     async def returns_updated_since(self, start: datetime, token: str | None = None) -> ReturnPage:
         """RT11. A page token holds all filters, whatever else is sent with it is ignored by Mirakl."""
@@ -102,7 +106,8 @@ class MiraklClient:
         return tuple(found)
 
     async def _returns(self, filters: list[tuple[str, str]]) -> ReturnPage:
-        answer = await self._read("RT11", "/api/returns", [*filters, ("limit", str(PAGE))])
+        first = all(name != "page_token" for name, _ in filters)
+        answer = await self._read("RT11", "/api/returns", [*filters, ("limit", str(PAGE))], first=first)
         body = _object(answer, "RT11")
         found = body.get("data")
         if not isinstance(found, list):
@@ -112,7 +117,8 @@ class MiraklClient:
 
     async def change_return(self, call: ReturnCall, change: Json) -> Any:
         """RT21, RT25, RT26 or RT27 for one return. HTTP 200 does not mean success: the answer tells per return."""
-        return (await self._http.send("PUT", f"/api/returns/{call}", {"returns": [change]}, self._shop)).json()
+        body = {"returns": [change]}
+        return (await self._http.send("PUT", f"/api/returns/{call}", body, self._shop, operation=RETURN_CALLS[call])).json()
 
     async def reasons(self) -> Answer:
         """RE01."""
@@ -134,10 +140,11 @@ class MiraklClient:
         _object(answer, operation)
         return answer
 
-    async def _read(self, operation: str, path: str, params: Sequence[tuple[str, str]]) -> Answer:
+    async def _read(self, operation: str, path: str, params: Sequence[tuple[str, str]], *, first: bool = True) -> Answer:
+        """A listing is spent with its first page."""
         query: Params = [*params, *self._shop]
         try:
-            return await self._http.get(path, query)
+            return await self._http.get(path, query, operation=operation, units=1 if first else 0)
         except HttpError as no:
             raise ReadRefused(operation, no) from no
 

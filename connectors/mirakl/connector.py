@@ -14,8 +14,10 @@ from connectors.mirakl import evidence
 from connectors.mirakl.actions import ACTIONS, action_of
 from connectors.mirakl.changes import Changes
 from connectors.mirakl.client import MiraklClient, objects
+from connectors.mirakl.limits import PARTNER_EVERY, QUOTA, of_partner
 from connectors.mirakl.reading import ORDER, RETURN, Found, Reader
 from connectors.reach import Reach
+from engine.facts.budget import Quota
 from engine.facts.outside import (
     Action,
     Clock,
@@ -44,7 +46,6 @@ _FEEDS = (
     Feed("platform", timedelta(days=1), "What the operator's platform allows (PC01)"),
     Feed("reasons", timedelta(days=1), "The operator's reason codes (RE01)"),
 )
-_PARTNER_EVERY = timedelta(minutes=15)
 
 
 class MiraklSettings(Reach):
@@ -81,6 +82,7 @@ class MiraklConnector:
     Settings: ClassVar[type[Any]] = MiraklSettings
     actions: ClassVar[Mapping[str, Action]] = ACTIONS
     feeds: ClassVar[Mapping[str, Feed]] = MappingProxyType({f.name: f for f in _FEEDS})
+    quota: ClassVar[Quota] = QUOTA
 
     def __init__(self, settings: MiraklSettings, clock: Clock, codes: Codes) -> None:
         # the key stands raw in the header, without "Bearer"
@@ -97,8 +99,8 @@ class MiraklConnector:
             "report_compliance": changes.report_compliance,
         }
         if settings.external_partner:
-            slower = {n: Feed(n, max(f.every, _PARTNER_EVERY), f.doc) for n, f in self.feeds.items()}
-            vars(self)["feeds"] = MappingProxyType(slower)  # of this instance only
+            slower = {n: Feed(n, max(f.every, PARTNER_EVERY), f.doc) for n, f in self.feeds.items()}
+            vars(self).update(feeds=MappingProxyType(slower), quota=of_partner(self.quota))  # of this instance only
 
     async def observe(self, feed: str, cursor: str) -> AsyncIterator[Page]:
         polls = {"orders": self._reader.orders, "incidents": self._reader.incidents, "returns": self._reader.returns}

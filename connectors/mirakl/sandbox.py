@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from copy import deepcopy
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from connectors.admission import Admission
 from connectors.http import dumps, loads
 from connectors.mirakl.amounts import No
 from connectors.mirakl.client import Json
@@ -32,7 +32,7 @@ _DELTA = timedelta(minutes=1)  # what Mirakl takes off start_update_date is not 
 
 
 class MiraklSandbox:
-    """Serve `app`; do deeds on `world`; make it fail with `faults`; limit calls with `limits`.
+    """Serve `app`; do deeds on `world`; make it fail with `faults`; limit calls with `admission.limits`.
 
     `roles` are those of our key. `silent` leaves the body of refusals empty: no shape is published for it.
     `received` are the requests that came, as (operation, query, body).
@@ -52,13 +52,12 @@ class MiraklSandbox:
         self.api_key = api_key
         self.shop_id = shop_id
         self.roles = {_ADMIN}
-        self.limits: dict[str, tuple[int, timedelta]] = {}
+        self.admission = Admission(clock)
         self.silent = False
         self.received: list[tuple[str, str, Any]] = []
         self._clock = clock
         self._time_zone = time_zone
         self._opened = clock()
-        self._calls: dict[str, deque[datetime]] = {}
         self.faults = Faults(Starlette(routes=self._routes()))
         self.app = self.faults
 
@@ -120,13 +119,12 @@ class MiraklSandbox:
             raise No(403, "Forbidden")
         if request.query_params.get("shop_id", str(self.shop_id)) != str(self.shop_id):
             raise No(403, "Forbidden")
-        now, calls = self._clock(), self._calls.setdefault(operation, deque())
-        most, window = self.limits.get(operation, (0, timedelta(0)))
-        while calls and calls[0] <= now - window:
-            calls.popleft()
-        if most and len(calls) >= most:
-            raise _TooManyError(calls[0] + window - now)
-        calls.append(now)
+        query = request.query_params
+        if query.get("offset", "0") != "0" or "page_token" in query:
+            return  # a further page is part of its listing
+        wait = self.admission.wait("OR11 by id" if operation == "OR11" and "order_ids" in query else operation)
+        if wait is not None:
+            raise _TooManyError(wait)
 
     def _orders(self, request: Request, _: Json) -> Json:
         query = request.query_params

@@ -1,4 +1,4 @@
-"""The wire: ReturnGO's REST calls, each counted against the day."""
+"""The wire: ReturnGO's REST calls, each of them one of the day's."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from connectors.http import Answer, Http, HttpError, Method, Retries, segment
+from connectors.http import Answer, Http, HttpError, Retries, segment
 from connectors.reach import Reach
-from connectors.returngo.budget import DayBudget
 from engine.facts.outside import TryLater
 
+REST = timedelta(minutes=15)  # after a 429, for none has been seen that names a time; others may call with our key
 PAGE_SIZE = 500  # the greatest there is: a call costs the same whatever it brings
 
 
@@ -37,12 +37,10 @@ class Listed:
 class ReturnGoClient:
     """`x-shop-name` chooses the store: `<shop>.myshopify.com`, with `@Portal` where a store has several portals."""
 
-    def __init__(
-        self, url: str, shop: str, api_key: SecretStr, budget: DayBudget, *, reach: Reach, timeout: float = 20.0
-    ) -> None:
+    def __init__(self, url: str, shop: str, api_key: SecretStr, *, reach: Reach, timeout: float = 20.0) -> None:
+        headers: dict[str, str | SecretStr] = {"x-api-key": api_key, "x-shop-name": shop}
         once = Retries(attempts=1)  # each attempt is one of the day's calls; the next poll is the retry
-        self._http = Http(url, {"x-api-key": api_key, "x-shop-name": shop}, reach=reach, timeout=timeout, retries=once)
-        self._budget = budget
+        self._http = Http(url, headers, reach=reach, timeout=timeout, retries=once, rest=REST)
 
     async def rmas(self, cursor: str = "", *, sort: str = "", **criteria: str) -> Listed:
         """GET /rmas. Criteria are the query's own names. Raises `TryLater`."""
@@ -50,12 +48,11 @@ class ReturnGoClient:
         rows, following = await self._page("/rmas", "rmas", query, cursor)
         return Listed(tuple(_summary(row) for row in rows), following)
 
-    async def rma(self, rma_id: str, *, polling: bool = False) -> bytes | None:
+    async def rma(self, rma_id: str) -> bytes | None:
         """GET /rma/{id} as it came, None where there is no such RMA. Raises `TryLater`."""
         if not (rma_id.isascii() and rma_id.isdigit()):
             return None
-        self._budget.spend(polling=polling)
-        answer = await self._get(f"/rma/{rma_id}", none_at=(400, 404))
+        answer = await self._get("GET /rma", f"/rma/{rma_id}", none_at=(400, 404))
         if answer is not None and not isinstance(answer.json(), dict):
             raise TryLater("GET /rma: the answer is not an object")
         return None if answer is None else answer.body
@@ -72,21 +69,20 @@ class ReturnGoClient:
 
     async def set_status(self, rma_id: str, status: str) -> None:
         """PUT /rma/{id}/status. The page does not print the body; this is the name the status has everywhere else."""
-        await self._send("PUT", f"/rma/{segment(rma_id)}/status", {"status": status})
+        await self._http.send("PUT", f"/rma/{segment(rma_id)}/status", {"status": status}, operation="PUT /rma/status")
 
     async def comment(self, rma_id: str, html: str) -> None:
-        await self._send("POST", f"/rma/{segment(rma_id)}/comment", {"htmlText": html})
+        await self._http.send("POST", f"/rma/{segment(rma_id)}/comment", {"htmlText": html}, operation="POST /rma/comment")
 
     async def set_shipment(self, shipment_id: str, change: Mapping[str, str]) -> None:
         """PUT /shipment/{id}. The same status again is no transition; other fields are set all the same."""
-        await self._send("PUT", f"/shipment/{segment(shipment_id)}", dict(change))
+        await self._http.send("PUT", f"/shipment/{segment(shipment_id)}", dict(change), operation="PUT /shipment")
 
     async def close(self) -> None:
         await self._http.close()
 
     async def _page(self, path: str, name: str, query: Mapping[str, str], cursor: str) -> tuple[Sequence[Mapping[str, Any]], str]:
-        self._budget.spend(polling=True)
-        answer = await self._get(path, {**query, **({"cursor": cursor} if cursor else {})})
+        answer = await self._get(f"GET {path}", path, {**query, **({"cursor": cursor} if cursor else {})})
         told = None if answer is None else answer.json()
         page = told if isinstance(told, dict) else {}
         rows = page.get(name)
@@ -95,25 +91,15 @@ class ReturnGoClient:
         following = page.get("next_cursor")
         return rows, following if rows and isinstance(following, str) and following != cursor else ""
 
-    async def _get(self, path: str, query: Mapping[str, str] | None = None, *, none_at: Sequence[int] = ()) -> Answer | None:
+    async def _get(
+        self, operation: str, path: str, query: Mapping[str, str] | None = None, *, none_at: Sequence[int] = ()
+    ) -> Answer | None:
         try:
-            return await self._http.get(path, query or {})
-        except TryLater as later:
-            raise self._later(later) from None
+            return await self._http.get(path, query or {}, operation=operation)
         except HttpError as no:
             if no.status in none_at:
                 return None
             raise TryLater(f"GET {path}: {no}", timedelta(minutes=15)) from None
-
-    async def _send(self, method: Method, path: str, body: Mapping[str, str]) -> None:
-        self._budget.spend(polling=False)
-        try:
-            await self._http.send(method, path, body)
-        except TryLater as later:
-            raise self._later(later) from None
-
-    def _later(self, later: TryLater) -> TryLater:
-        return self._budget.throttled(later.after) if later.reason.endswith("429") else later
 
 
 def since(moment: datetime) -> str:

@@ -11,8 +11,8 @@ from pydantic import Field, SecretStr
 from connectors.http import HttpError, loads
 from connectors.reach import Reach
 from connectors.returngo.actions import ACTIONS, is_done, rma_id_of, send
-from connectors.returngo.budget import DayBudget
 from connectors.returngo.client import ReturnGoClient, Summary, since
+from connectors.returngo.limits import CALLS_PER_DAY, quota
 from connectors.returngo.polling import (
     FETCHES,
     LIST_EVERY,
@@ -24,6 +24,7 @@ from connectors.returngo.polling import (
 )  # fmt: skip
 from connectors.returngo.webhooks import rma_named
 from connectors.signatures import UrlToken
+from engine.facts.budget import Quota
 from engine.facts.outside import (
     Action,
     Clock,
@@ -50,16 +51,15 @@ class ReturnGoSettings(Reach):
     """`returns: {use: returngo, shop: ..., api_key: {secret: ...}, webhook_token: {secret: ...}}`.
 
     `webhook_token` stands in the URL registered with ReturnGO, as `?token=`; without it no webhook is accepted.
-    `calls_per_day` is what ReturnGO grants, `reserve` how many of them are kept from polls. `look_back_days` is the age of RMAs
-    up to which changes of closed ones are looked for.
+    `calls_per_day` is what ReturnGO grants: with more, more is polled. `look_back_days` is the age of RMAs up to which changes of
+    closed ones are looked for.
     """
 
     shop: str = Field(min_length=1, description="The shop's domain, such as northwind.myshopify.com")
     api_key: SecretStr = Field(min_length=1, description="The shop's API key")
     webhook_token: UrlToken = Field(SecretStr(""), description="The ?token= of the webhooks' URL; without it none is accepted")
     url: str = Field("https://api.returngo.ai", description="Where its API is")
-    calls_per_day: int = Field(2000, ge=100, description="Requests a day that ReturnGO grants")
-    reserve: int = Field(300, ge=0, description="How many of them are kept from polls")
+    calls_per_day: int = Field(CALLS_PER_DAY, ge=100, description="Requests a day that ReturnGO grants")
     look_back_days: int = Field(90, ge=1, description="Up to which age, in days, closed RMAs are looked at again")
     timeout: float = Field(20.0, gt=0, description="Seconds to wait for an answer")
 
@@ -75,17 +75,16 @@ class ReturnGoConnector:
         "rmas": Feed("rmas", timedelta(minutes=5), "RMAs that are new or whose status changed, to be fetched"),
         "open_rmas": Feed("open_rmas", timedelta(minutes=10), "Open RMAs in turn, those with a new transaction first"),
     }
+    quota: ClassVar[Quota] = quota(CALLS_PER_DAY)
 
     def __init__(self, settings: ReturnGoSettings, clock: Clock, codes: Codes) -> None:
         self._codes = codes
         self._settings = settings
         self._clock = clock
-        self._budget = DayBudget(settings.calls_per_day, min(settings.reserve, settings.calls_per_day // 2), clock)
-        self._fetches = max(1, FETCHES * settings.calls_per_day // 2000)
+        vars(self)["quota"] = quota(settings.calls_per_day)  # of this instance only
+        self._fetches = max(1, FETCHES * settings.calls_per_day // CALLS_PER_DAY)
         self._pieces: dict[str, list[str]] = {}  # of RMAs read for another reason than a poll, until the next one
-        self._client = ReturnGoClient(
-            settings.url, settings.shop, settings.api_key, self._budget, reach=settings, timeout=settings.timeout
-        )
+        self._client = ReturnGoClient(settings.url, settings.shop, settings.api_key, reach=settings, timeout=settings.timeout)
 
     def observe(self, feed: str, cursor: str) -> AsyncIterator[Page]:
         match feed:
@@ -101,12 +100,12 @@ class ReturnGoConnector:
         return [Hint(self.name, Ref(RMA, rma_id))] if rma_id else []
 
     async def fetch(self, ref: Ref) -> Sequence[Event]:
-        return await self._read(ref.key, polling=True) if ref.kind == RMA else []
+        return await self._read(ref.key) if ref.kind == RMA else []
 
     async def look_up(self, orders: Sequence[Order]) -> Sequence[Evidence]:
         """One call for each RMA, however many orders are about it."""
         wanted = dict.fromkeys(rma_id_of(order) for order in orders)
-        found = {rma_id: await self._read(rma_id, polling=False) for rma_id in wanted}
+        found = {rma_id: await self._read(rma_id) for rma_id in wanted}
         return [self._evidence(order, found[rma_id_of(order)]) for order in orders]
 
     async def perform(self, order: Order) -> Receipt:
@@ -120,7 +119,6 @@ class ReturnGoConnector:
 
     async def _changed(self, text: str) -> AsyncIterator[Page]:
         cursor = RmasCursor.read(text)
-        self._budget.recall(cursor.used)
         left = self._fetches
         now = self._clock()
         if cursor.since > LONG_AGO:
@@ -138,7 +136,7 @@ class ReturnGoConnector:
             left -= len(hints)
             if finished:
                 cursor.page, cursor.sweeping = listed.next_cursor, bool(listed.next_cursor)
-            yield Page(cursor.text(self._budget.used()), hints=hints)
+            yield Page(cursor.text(), hints=hints)
             if not finished:
                 return
 
@@ -152,7 +150,7 @@ class ReturnGoConnector:
             page = listed.next_cursor
             if finished and not page:
                 cursor.since = now
-            yield Page(cursor.text(self._budget.used()), hints=hints), len(hints)
+            yield Page(cursor.text(), hints=hints), len(hints)
             if not (finished and page):
                 return
 
@@ -165,7 +163,6 @@ class ReturnGoConnector:
 
     async def _open(self, text: str) -> AsyncIterator[Page]:
         cursor = OpenCursor.read(text)
-        self._budget.recall(cursor.used)
         for rma_id, pieces in self._pieces.items():
             cursor.belong(rma_id, pieces)
         now = self._clock()
@@ -176,13 +173,13 @@ class ReturnGoConnector:
             for transaction in rows:
                 cursor.moved(transaction)
         cursor.since = now
-        yield Page(cursor.text(self._budget.used()))
+        yield Page(cursor.text())
         self._pieces.clear()
         for rma_id in cursor.next_to_read(self._fetches):
             asked_at = self._clock()
-            events = await self._read(rma_id, polling=True)
+            events = await self._read(rma_id)
             cursor.was_read(rma_id, asked_at, self._pieces.pop(rma_id, []))
-            yield Page(cursor.text(self._budget.used()), tuple(events))
+            yield Page(cursor.text(), tuple(events))
 
     async def _open_rmas(self) -> list[str]:
         found: list[str] = []
@@ -194,10 +191,10 @@ class ReturnGoConnector:
             if not page:
                 return found
 
-    async def _read(self, rma_id: str, *, polling: bool) -> list[Event]:
+    async def _read(self, rma_id: str) -> list[Event]:
         """The RMA as it is now, as of when it was asked for; nothing where there is none."""
         asked_at = self._clock()
-        payload = await self._client.rma(rma_id, polling=polling)
+        payload = await self._client.rma(rma_id)
         if payload is None:
             return []
         self._pieces[rma_id] = _pieces(payload)

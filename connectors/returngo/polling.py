@@ -17,7 +17,7 @@ to 720 RMAs.)
 What is seen late or never: what happens in the timeline or to the parcels of an RMA that is still Pending or already closed,
 unless a webhook or its status tells.
 
-In all about 1250 calls and one for each change, of 2000; the last `reserve` calls of a day are not for polls.
+In all about 1250 calls and one for each change, of 2000; of those the last fifth is not for polls.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from connectors.returngo.budget import Used
 from connectors.returngo.client import Summary
 from connectors.returngo.words import FINAL
 
@@ -41,12 +40,11 @@ REMEMBERED = 10_000  # RMAs, pieces and transactions a cursor holds at most
 
 
 class Cursor(BaseModel):
-    """Kept as JSON text between polls. `used` are the calls of the day so far, of all feeds."""
+    """Kept as JSON text between polls."""
 
     model_config = ConfigDict(extra="ignore")
 
     since: AwareDatetime = LONG_AGO
-    used: Used = Used()
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -56,8 +54,8 @@ class Cursor(BaseModel):
         except ValidationError:
             return cls()
 
-    def text(self, used: Used) -> str:
-        return self.model_copy(update={"used": used}).model_dump_json(exclude_defaults=True)
+    def text(self) -> str:
+        return self.model_dump_json(exclude_defaults=True)
 
 
 class RmasCursor(Cursor):

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from connectors.admission import Admission
 from connectors.http import dumps, loads
 from connectors.returngo.shapes import Json
 from connectors.returngo.words import EVENT_NAMES, RMA_STATUS, SHIPMENT_STATUS
@@ -49,7 +50,7 @@ class _Answered(Exception):  # noqa: N818 - an answer on its way out
 class ReturnGoSandbox:
     """`app` is the ASGI application, `world` what can be done behind it, `faults` how requests are made to fail.
 
-    `calls` counts requests by UTC day; past `calls_per_day` every answer is 429.
+    `calls` counts requests by UTC day; past `calls_per_day` every answer is 429. `admission.limits` may set more.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ReturnGoSandbox:
         self.webhook_token = webhook_token
         self.calls_per_day = calls_per_day
         self.calls: dict[date, int] = {}
+        self.admission = Admission(clock)
         self._clock = clock
         self.faults = Faults(Starlette(routes=self._routes()))
         self.app = self.faults
@@ -115,7 +117,7 @@ class ReturnGoSandbox:
     def _admit(self, request: Request) -> None:
         today = self._clock().astimezone(UTC).date()
         self.calls[today] = self.calls.get(today, 0) + 1
-        if self.calls[today] > self.calls_per_day:
+        if self.calls[today] > self.calls_per_day or self.admission.wait("") is not None:
             raise _Answered(429, "Limit Exceeded")
         if request.headers.get("x-api-key") != self.api_key:
             raise _Answered(401, "Missing or incorrect API key")

@@ -82,7 +82,7 @@ class ShipBobClient:
 
     async def _read(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
         try:
-            return await self._http.get(self._root + path, params or ())
+            return _told(await self._http.get(self._root + path, params or (), operation="GET return"))
         except HttpError as no:
             if no.status == 404 and path:
                 raise
@@ -90,12 +90,21 @@ class ShipBobClient:
 
     async def _change(self, path: str, body: Mapping[str, Any] | None = None, *, no: str = "invalid_request") -> Answer:
         try:
-            return await self._http.send("POST", self._root + path, body)
+            operation = "POST return:cancel" if path.endswith(":cancel") else "POST return"
+            return _told(await self._http.send("POST", self._root + path, body, operation=operation))
         except HttpError as answer:
             if answer.status == 401:
                 raise TryLater(f"ShipBob does not know our token: {_said(answer)}", BROKEN_CREDENTIALS) from None
             reasons = {403: "missing_role", 404: "not_found"}
             raise Refused(reasons.get(answer.status, no), _said(answer)) from None
+
+
+def _told(answer: Answer) -> Answer:
+    """ShipBob says with each answer how many more it takes this minute; others may ask with our token."""
+    left = answer.headers.get("x-remaining-calls", "").strip()
+    if left.isascii() and left.isdigit():
+        answer.spending.left(int(left[:9]))
+    return answer
 
 
 def _is_return(item: Any) -> bool:

@@ -14,8 +14,10 @@ from connectors.http import dumps
 from connectors.reach import Reach
 from connectors.shipbob.client import Return, ShipBobClient
 from connectors.shipbob.expected import AWAITING, CANCELLED, foremost, reference_of, request_body, status_of
+from connectors.shipbob.limits import QUOTA
 from connectors.shipbob.webhooks import RETURN, RETURN_BY_ID, read
 from connectors.signatures import SHORTEST_KEY, standard_webhooks_key
+from engine.facts.budget import Quota
 from engine.facts.outside import (
     Action,
     Clock,
@@ -93,6 +95,7 @@ class ShipBobConnector:
             ),
         }
     )
+    quota: ClassVar[Quota] = QUOTA
     feeds: ClassVar[Mapping[str, Feed]] = MappingProxyType(
         {"returns": Feed("returns", timedelta(minutes=15), "Expected returns: the open ones, and those that ended lately")}
     )

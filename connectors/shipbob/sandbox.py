@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from threading import RLock
 from typing import Any
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from connectors.admission import Admission
 from connectors.deliveries import Delivery
 from connectors.http import dumps, loads
 from connectors.serving import Faults
@@ -25,7 +26,7 @@ _ACTIONS = {"restock": "Restock", "quarantine": "Quarantine", "dispose": "Dispos
 
 
 class ShipBobSandbox:
-    """Serve `app`; do deeds; post what `drain` gives; make it fail with `faults`.
+    """Serve `app`; do deeds; post what `drain` gives; make it fail with `faults`, limit calls with `admission.limits`.
 
     A return goes AwaitingArrival, Arrived, Processing, Completed, or from AwaitingArrival to Cancelled. Like the real one it
     takes the same `reference_id` as often as it is sent.
@@ -49,6 +50,7 @@ class ShipBobSandbox:
         self.channel_id = channel_id
         self.fulfillment_center = fulfillment_center
         self.hook_url = hook_url
+        self.admission = Admission(clock)
         self.returns: dict[int, ReturnOrder] = {}
         self.pending: list[Delivery] = []
         self._lock = RLock()
@@ -171,12 +173,19 @@ class ShipBobSandbox:
         }
         self.pending.append(self.again(Delivery(self.hook_url, headers, body)))
 
-    def _allowed(self, request: Request) -> bool:
-        return request.headers.get("authorization") == f"Bearer {self.token}"
+    def _turned_away(self, request: Request) -> Response | None:
+        if request.headers.get("authorization") != f"Bearer {self.token}":
+            return _json({"title": "Unauthorized", "status": 401}, 401)
+        wait = self.admission.wait("")
+        if wait is None:
+            return None
+        seconds = max(1, -(-wait // timedelta(seconds=1)))
+        told = {"statusCode": 429, "message": f"Rate limit is exceeded. Try again in {seconds} seconds."}
+        return _json(told, 429, {"x-retry-after": str(seconds), "x-remaining-calls": "0"})
 
     async def _list(self, request: Request) -> Response:
-        if not self._allowed(request):
-            return _json({"title": "Unauthorized", "status": 401}, 401)
+        if (no := self._turned_away(request)) is not None:
+            return no
         asked = request.query_params
         number, limit = int(asked.get("Cursor", "1")), int(asked.get("Limit", "10"))
         with self._lock:
@@ -190,8 +199,8 @@ class ShipBobSandbox:
         return _json({"first": first, "prev": None, "next": following, "last": None, "items": items})
 
     async def _get(self, request: Request) -> Response:
-        if not self._allowed(request):
-            return _json({"title": "Unauthorized", "status": 401}, 401)
+        if (no := self._turned_away(request)) is not None:
+            return no
         with self._lock:
             order = self.returns.get(request.path_params["id"])
             if order is None:
@@ -199,8 +208,8 @@ class ShipBobSandbox:
             return _json(shapes.listed(order, self.channel_id))
 
     async def _create(self, request: Request) -> Response:
-        if not self._allowed(request):
-            return _json({"title": "Unauthorized", "status": 401}, 401)
+        if (no := self._turned_away(request)) is not None:
+            return no
         if request.headers.get("shipbob_channel_id") != str(self.channel_id):
             return _json({"title": "Forbidden", "status": 403}, 403)
         body = loads(await request.body())
@@ -215,8 +224,8 @@ class ShipBobSandbox:
             return _json(shapes.created(order, self.channel_id), 201)
 
     async def _cancel(self, request: Request) -> Response:
-        if not self._allowed(request):
-            return _json({"title": "Unauthorized", "status": 401}, 401)
+        if (no := self._turned_away(request)) is not None:
+            return no
         with self._lock:
             order = self.returns.get(request.path_params["id"])
             if order is None or order.status != AWAITING:
@@ -244,5 +253,5 @@ def _fits(order: ReturnOrder, asked: Mapping[str, str]) -> bool:
     return "StartDate" not in asked or order.created_at >= datetime.fromisoformat(asked["StartDate"])
 
 
-def _json(answer: Json, status: int = 200) -> Response:
-    return Response(dumps(answer), status, media_type="application/json")
+def _json(answer: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(dumps(answer), status, headers, "application/json")

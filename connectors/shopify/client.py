@@ -13,15 +13,18 @@ from connectors.cursors import moment_of
 from connectors.http import Http, HttpError
 from connectors.reach import Reach
 from connectors.shopify.queries import QUERIES
+from engine.facts.budget import Spending
 from engine.facts.outside import TryLater
 
 Node = dict[str, Any]
+FIRST_COST = 100  # points a query is thought to cost until Shopify has said
 
 
 class ShopifyClient:
     """Reads of one shop. Every fault is `TryLater`: nothing here changes anything."""
 
     def __init__(self, base_url: str, access_token: SecretStr, version: str, reach: Reach) -> None:
+        self._costs: dict[str, int] = {}  # what each operation was last said to cost
         self._path = f"/admin/api/{version}/graphql.json"
         self._http = Http(base_url, {"x-shopify-access-token": access_token}, reach=reach)
 
@@ -67,14 +70,29 @@ class ShopifyClient:
     async def _ask(self, operation: str, variables: Mapping[str, Any]) -> Node:
         request = {"query": QUERIES[operation], "operationName": operation, "variables": variables}
         try:
-            answer = (await self._http.send("POST", self._path, request, changes=False)).json()
+            cost = self._costs.get(operation, FIRST_COST)
+            sent = await self._http.send("POST", self._path, request, changes=False, operation=operation, units=cost)
+            answer = sent.json()
         except HttpError as no:
             raise TryLater(f"Shopify refuses {operation}: HTTP {no.status}", timedelta(minutes=10)) from None
         if not isinstance(answer, dict):
             raise TryLater(f"Shopify's answer to {operation} is not an object")
+        self._told(operation, answer, sent.spending)
         if answer.get("errors"):
             _fail(operation, answer)
         return _part(answer, "data")
+
+    def _told(self, operation: str, answer: Node, spending: Spending) -> None:
+        """Every answer says what the query cost and how the bucket stands, so our count of it never runs away."""
+        try:
+            cost = answer["extensions"]["cost"]
+            status = cost["throttleStatus"]
+            most, available, rate = (int(status[name]) for name in ("maximumAvailable", "currentlyAvailable", "restoreRate"))
+            self._costs[operation] = int(cost["requestedQueryCost"])
+        except (KeyError, TypeError, ValueError):
+            return
+        if most > 0 and rate > 0:
+            spending.left(max(available, 0), most, timedelta(seconds=most / rate))
 
 
 def _fail(operation: str, answer: Node) -> NoReturn:

@@ -13,9 +13,11 @@ from connectors.cursors import moment_of
 from connectors.http import dumps
 from connectors.reach import Reach
 from connectors.shopify.client import ShopifyClient
+from connectors.shopify.limits import QUOTA
 from connectors.shopify.order_ref import OrderRef
 from connectors.shopify.webhooks import read
 from connectors.signatures import SigningSecret
+from engine.facts.budget import Quota
 from engine.facts.outside import (
     Action,
     Clock,
@@ -68,6 +70,7 @@ class ShopifyConnector:
     role: ClassVar[Role] = "store"
     Settings: ClassVar[type[Any]] = ShopifySettings
     actions: ClassVar[Mapping[str, Action]] = MappingProxyType({})
+    quota: ClassVar[Quota] = QUOTA
     feeds: ClassVar[Mapping[str, Feed]] = MappingProxyType(
         {"orders": Feed("orders", timedelta(minutes=2), "Orders and their refunds, by their last update")}
     )

@@ -16,6 +16,8 @@ from engine.run.comparison import many
 
 EVERY = 1.0  # seconds between looks
 FEW = 8  # problems or cases that are named; the rest is counted
+LOW = 0.2  # of a budget: polls stop there
+LITTLE_OF = 20  # a smaller one is often used up, and soon back
 
 Status = Mapping[str, Any]
 
@@ -110,7 +112,7 @@ def waiting_lines(waiting: Status) -> list[Text]:
 
 
 def panel(now: Status) -> list[Text]:
-    """The state in three lines."""
+    """The state in a few lines."""
     rules = now["rules"]
     effects, exceptions = now["effects"], now["exceptions"]
     under_way = sum(effects.get(status, 0) for status in ("planned", "performing", "unsure"))
@@ -125,6 +127,21 @@ def panel(now: Status) -> list[Text]:
     ]
     if failing:
         lines.append(Text(f"failing: {failing}", style="red"))
+    lines += budget_lines(now["budgets"])
+    return lines
+
+
+def budget_lines(budgets: list[Status]) -> list[Text]:
+    """The budgets that little is left of; those of one request in a while are always either left or not."""
+    low = [each for each in budgets if each["most"] >= LITTLE_OF and each["left"] < each["most"] * LOW]
+    resting = [each for each in budgets if each["resting_until"]]
+    lines = [
+        Text(f"budget low: {each['connector']} {each['operation']}: {each['left']} of {each['limit']} left", style="yellow")
+        for each in low
+    ]
+    for each in resting:
+        until = f"{datetime.fromisoformat(each['resting_until']).astimezone():%H:%M:%S}"
+        lines.append(Text(f"left alone until {until}: {each['connector']} {each['operation']}", style="yellow"))
     return lines
 
 

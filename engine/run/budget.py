@@ -82,6 +82,13 @@ class Budget:
         """The same as plain values, for status pages."""
         return told(self._ledgers, self._clock())
 
+    def requests(self) -> list[dict[str, Any]]:
+        """What was sent since the start, as plain values."""
+        return [
+            {"connector": connector, "operation": operation, "purpose": purpose, "count": count}
+            for (connector, operation, purpose), count in sorted(self.sent.items())
+        ]
+
     async def spend(self, connector: str, operation: str, units: int, purpose: Purpose) -> _Spending:
         ledger = self._ledger(connector)
         while True:
@@ -136,7 +143,8 @@ class Budget:
                 self._store.budgets.change(spent.id, min(spent.at, now), spent.units)
             self._keep_levels(connector, ledger, limits)
 
-    def over(self, spent: Spent) -> None:
+    def over(self, ledger: Ledger, spent: Spent, units: int) -> None:
+        ledger.under_way -= units
         spent.at = max(spent.at, self._clock())
 
     def rest(self, connector: str, ledger: Ledger, operation: str, wait: timedelta) -> None:
@@ -153,7 +161,8 @@ class Budget:
         for limit in list(ledger.of(operation)):
             if limit.refills:
                 size = sized(limit, Level(0.0, now, most, per))
-                ledger.levels[limit.operation] = Level(float(max(size.units - units, 0)), now, most, per)
+                used = max(size.units - units, 0) + ledger.under_way  # which the outside may not have seen yet
+                ledger.levels[limit.operation] = Level(float(used), now, most, per)
                 self._keep_levels(connector, ledger, [limit])
             elif not limit.operation:
                 ours = limit.units - sum(n for _, n in ledger.lasting(limit, now))
@@ -185,26 +194,32 @@ class _Spending:
     _ledger: Ledger
     _spent: Spent
     _units: int
+    _given_back: bool = False
+    _over: bool = False
 
     def give_back(self) -> None:
-        if self._units:
+        if not self._given_back:
+            self._given_back = True
             self._budget.give_back(self._connector, self._ledger, self._spent, self._units)
-            self._units = 0
 
     def over(self) -> None:
-        self._budget.over(self._spent)
+        if not self._over:
+            self._over = True
+            self._budget.over(self._ledger, self._spent, self._units)
 
     def rest(self, wait: timedelta) -> None:
         self._budget.rest(self._connector, self._ledger, self._spent.operation, wait)
 
     def left(self, units: int, most: int | None = None, per: timedelta | None = None) -> None:
+        self.over()  # it tells of this request, too
         self._budget.left(self._connector, self._ledger, self._spent.operation, units, most, per)
 
 
 def quota_of(connector: Connector, overrides: Iterable[Limit] = ()) -> Quota:
     """What the connector says is allowed; limits of client.yaml take the place of all there are for the same operation."""
     quota = connector.quota if isinstance(connector, Limited) else Quota({})
-    own = tuple(overrides)
+    units = {limit.operation: limit.unit for limit in quota.limits}  # a request may count as several points
+    own = tuple(replace(limit, unit=units.get(limit.operation, units.get("", limit.unit))) for limit in overrides)
     replaced = {limit.operation for limit in own}
     return replace(quota, limits=(*(one for one in quota.limits if one.operation not in replaced), *own))
 
@@ -223,7 +238,7 @@ def told(ledgers: Mapping[str, Ledger], now: datetime) -> list[dict[str, Any]]:
             "limit": said(standing.limit),
             "unit": standing.limit.unit,
             "most": standing.limit.units,
-            "per_seconds": standing.limit.per.total_seconds(),
+            "per": show_duration(standing.limit.per),
             "spent": standing.spent,
             "left": standing.left,
             "back_at": _iso(standing.back_at),
@@ -236,9 +251,9 @@ def told(ledgers: Mapping[str, Ledger], now: datetime) -> list[dict[str, Any]]:
 
 
 def said(limit: Limit) -> str:
-    """`2000 requests per 1d`; of a bucket `2000 points, filled again in 20s`."""
-    per = show_duration(limit.per)
-    return f"{limit.units} {limit.unit}, filled again in {per}" if limit.refills else f"{limit.units} {limit.unit} per {per}"
+    """`2000 requests per 1d`; of a bucket `2000 points refilled in 20s`."""
+    per, unit = show_duration(limit.per), limit.unit.removesuffix("s") if limit.units == 1 else limit.unit
+    return f"{limit.units} {unit} refilled in {per}" if limit.refills else f"{limit.units} {unit} per {per}"
 
 
 def _why(connector: str, ledger: Ledger, room: Room, purpose: Purpose) -> str:

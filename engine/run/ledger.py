@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from math import ceil
 from types import MappingProxyType
 
 from engine.facts.budget import Limit, Purpose
@@ -68,6 +69,7 @@ class Ledger:
     levels: dict[str, Level] = field(default_factory=dict)
     rests: dict[str, datetime] = field(default_factory=dict)
     claims: dict[Limit, tuple[int, datetime]] = field(default_factory=dict)
+    under_way: int = 0  # units of requests that are not answered yet
 
     def of(self, operation: str) -> Iterator[Limit]:
         """The limits a request of this operation has to keep."""
@@ -109,6 +111,7 @@ class Ledger:
 
     def spend(self, operation: str, units: int, purpose: Purpose, now: datetime) -> Spent:
         """Takes them out of every limit. Spendings so close together that it makes no odds are kept as one."""
+        self.under_way += units
         for limit in self.of(operation):
             if limit.refills:
                 level = self.levels.get(limit.operation) or Level(0.0, now)
@@ -164,7 +167,7 @@ class Ledger:
         if limit.refills:
             level = self.levels.get(limit.operation)
             size = sized(limit, level)
-            used = 0 if level is None else min(-int(-used_of(limit, level, now)), size.units)
+            used = 0 if level is None else min(ceil(used_of(limit, level, now)), size.units)
             back = now + size.per * used / size.units if used else None
             return Standing(size, used, size.units - used, back, resting)
         out = self.lasting(limit, now)

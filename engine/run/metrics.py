@@ -36,8 +36,27 @@ class _Status(Collector):
         yield _by("instep_exceptions_open", "Exceptions people have to look at", "severity", status["exceptions"])
         failing = {f"{feed['connector']}.{feed['feed']}": feed["failures"] for feed in status["failing"]}
         yield _by("instep_feed_failures", "Failures in a row of feeds that fail", "feed", failing)
+        sent = CounterMetricFamily(
+            "instep_requests", "Requests sent since the start", labels=["connector", "operation", "purpose"]
+        )
+        for each in status["requests"]:
+            sent.add_metric([each["connector"], each["operation"], each["purpose"]], each["count"])
+        yield sent
+        yield from _budgets(status["budgets"])
         if rules := status["rules"]:
             yield from _rules(rules)
+
+
+def _budgets(budgets: Iterable[Mapping[str, Any]]) -> Iterable[Metric]:
+    labels = ["connector", "operation", "limit"]
+    most = GaugeMetricFamily("instep_budget_units", "How much a limit of an outside system allows", labels=labels)
+    left = GaugeMetricFamily("instep_budget_left_units", "How much of it is left", labels=labels)
+    for each in budgets:
+        named = [each["connector"], each["operation"], each["limit"]]
+        most.add_metric(named, each["most"])
+        left.add_metric(named, each["left"])
+    yield most
+    yield left
 
 
 def _rules(rules: Mapping[str, Any]) -> Iterable[Metric]:

@@ -47,7 +47,7 @@ class Polls:
     def _due(self, connector: Connector, now: datetime) -> list[Feed]:
         """Those that waited for the budget first: feeds that share a limit take turns, none keeps another from it for ever."""
         rows = [(self._row(connector, feed, now), feed) for feed in connector.feeds.values()]
-        due = [(not _waits(row), row.next_at, feed) for row, feed in rows if row.next_at <= now]
+        due = [(not waits_for(row), row.next_at, feed) for row, feed in rows if row.next_at <= now]
         return [feed for _, _, feed in sorted(due, key=lambda each: each[:2])]
 
     def next_at(self, lanes: Lanes) -> datetime | None:
@@ -113,8 +113,9 @@ class Polls:
             self._store.exceptions.raise_one(None, _failing(failed, self._clock()))
 
 
-def _waits(row: FeedRow) -> bool:
-    return row.fault.startswith(WAITS)
+def waits_for(row: FeedRow) -> str:
+    """What of the budget a feed waits for; "" where it does not."""
+    return row.fault.removeprefix(WAITS) if row.fault.startswith(WAITS) else ""
 
 
 def _lane(connector: Connector) -> str:

@@ -25,7 +25,7 @@ from engine.run.intake import Intake, aside_of, case_of_deed, correction_of
 from engine.run.journalling import Written
 from engine.run.lanes import Lanes
 from engine.run.performing import Performing
-from engine.run.polls import Polls
+from engine.run.polls import Polls, waits_for
 from engine.run.reach import Reach
 from engine.run.timekeeping import Timekeeping
 from engine.run.valid_codes import CodeWatch
@@ -274,7 +274,13 @@ class Service:
                 for row in self.store.rounds.feeds()
                 if row.failures
             ],
+            "waiting": [
+                {"connector": row.connector, "feed": row.feed, "until": row.next_at.isoformat(), "why": waits_for(row)}
+                for row in self.store.rounds.feeds()
+                if waits_for(row)
+            ],
             "budgets": self.budget.told(),
+            "requests": self.budget.requests(),
         }
 
     async def _take_in(self) -> bool:

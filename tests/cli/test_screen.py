@@ -28,6 +28,16 @@ WAITING = {
 }  # fmt: skip
 
 
+BUDGETS = [
+    {"connector": connector, "operation": operation, "limit": limit, "most": most, "left": left, "resting_until": until}
+    for connector, operation, limit, most, left, until in (
+        ("returngo", "all", "2000 requests per 1d", 2000, 150, None),
+        ("mirakl", "OR11", "1 request per 5m", 1, 0, None),
+        ("shipbob", "all", "150 requests per 1m", 150, 150, READ["at"]),
+    )
+]
+
+
 def status(**rules: Any) -> dict[str, Any]:
     whole = {
         "active": "h1", "activated_at": READ["at"], "activated_by": "instep", "why": "start", "catching_up": 0, "last_read": READ,
@@ -35,7 +45,7 @@ def status(**rules: Any) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "client": "acme", "mode": "live", "rule_set": "h1", "counts": {"journal": 7, "cases": 3}, "behind": 0, "failing": [],
-        "effects": {"planned": 2, "settled": 5}, "exceptions": {"high": 1}, "rules": {**whole, **rules},
+        "effects": {"planned": 2, "settled": 5}, "exceptions": {"high": 1}, "budgets": BUDGETS, "rules": {**whole, **rules},
     }  # fmt: skip
 
 
@@ -85,3 +95,10 @@ def test_a_terminal_shows_the_state_as_well(monkeypatch: pytest.MonkeyPatch) -> 
     assert "acme  live  rule set h1  as in the files" in text
     assert "h2 waits" in text
     assert "events 7 (0 waiting)  cases 3  effects 7 (2 under way)  exceptions 1 high" in text
+
+
+def test_a_budget_that_runs_low_is_told_and_one_that_is_always_either_left_or_not_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = shown([status()], terminal=True, monkeypatch=monkeypatch)
+    assert "budget low: returngo all: 150 of 2000 requests per 1d left" in told
+    assert "left alone until" in told
+    assert "OR11" not in told

@@ -16,6 +16,7 @@ from connectors.mirakl.amounts import No
 from connectors.mirakl.market import BALANCE
 from connectors.mirakl.shapes import NewLine, NewTax
 from connectors.mirakl.world import World
+from engine.facts.budget import Limit
 from engine.facts.outside import Refused, TryLater
 from tests.connectors.contract_mirakl import fill, order, payload
 from tests.connectors.kit import TestClock, events, run
@@ -110,7 +111,7 @@ def test_a_bearer_key_is_not_the_key(served: Market) -> None:
 
 
 def test_limits_answer_429_until_the_window_has_passed(served: Market) -> None:
-    served.sandbox.limits["OR11"] = (1, timedelta(minutes=1))
+    served.sandbox.admission.limits = (Limit(1, timedelta(minutes=1), "OR11"),)
     connector = served.connector()
     run(events(connector, "orders"))
     served.clock.tick(seconds=20)

@@ -43,10 +43,6 @@ class Bench:
         """What one poll brings: ids hinted at, or ids read."""
         return asyncio.run(self._poll(feed))
 
-    def poll_until_refused(self, feed):
-        for _ in range(60):
-            self.poll(feed)
-
     async def _poll(self, feed):
         found = []
         try:
@@ -215,44 +211,6 @@ def test_a_day_of_polling_with_three_hundred_open_rmas_stays_within_the_days_cal
         assert 1000 < shop.sandbox.calls[shop.clock.now.date()] < 1400
 
 
-def test_polls_leave_the_reserve_to_effects():
-    with bench(calls_per_day=100, reserve=50) as shop:
-        rma_id = shop.rma()
-        with pytest.raises(TryLater) as spent:
-            shop.poll_until_refused("open_rmas")
-        assert spent.value.after == timedelta(hours=18)
-        receipt = shop.do(shop.connector.perform(shop.order("comment", rma={"id": rma_id}, text="still possible")))
-        assert receipt.reference == f"rma {rma_id} comment"
-
-
-def test_the_count_of_the_days_calls_survives_a_restart():
-    with bench(calls_per_day=100, reserve=50) as shop:
-        shop.rma()
-        with pytest.raises(TryLater):
-            shop.poll_until_refused("open_rmas")
-        again = Bench(shop.url, shop.sandbox, shop.clock, reserve=50)
-        again.cursors = shop.cursors
-        with pytest.raises(TryLater):
-            again.poll("open_rmas")
-        shop.clock.pass_(hours=18)
-        assert again.poll("open_rmas") == ["1001"]
-
-
-def test_after_a_429_polls_rest_without_asking():
-    with bench() as shop:
-        shop.rma()
-        shop.sandbox.calls_per_day = 0
-        with pytest.raises(TryLater):
-            shop.poll("rmas")
-        asked = sum(shop.sandbox.calls.values())
-        with pytest.raises(TryLater, match="a short while ago"):
-            shop.poll("rmas")
-        assert sum(shop.sandbox.calls.values()) == asked
-        shop.sandbox.calls_per_day = 2000
-        shop.clock.pass_(minutes=15)
-        assert shop.poll("rmas") == ["1001"]
-
-
 @pytest.mark.parametrize("kind", ["error", "hang", "cut_after", "too_many", "garbage_after"])
 def test_a_poll_that_breaks_loses_nothing(kind):
     with bench(timeout=0.3) as shop:
@@ -284,7 +242,7 @@ _CURSORS = st.dictionaries(
 @settings(max_examples=100)
 def test_any_cursor_text_can_be_polled_from(text):
     for cursor in (polling.RmasCursor.read(text), polling.OpenCursor.read(text)):
-        assert type(cursor).read(cursor.text(cursor.used)) == cursor
+        assert type(cursor).read(cursor.text()) == cursor
 
 
 def test_closed_rmas_forgotten_by_the_cursor_are_no_news_until_reopened(monkeypatch):

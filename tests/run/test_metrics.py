@@ -13,6 +13,8 @@ STATUS: dict[str, Any] = {
     "effects": {"settled": 4, "unsure": 1},
     "exceptions": {"high": 2},
     "failing": [{"connector": "mirakl", "feed": "orders", "failures": 3}],
+    "budgets": [{"connector": "returngo", "operation": "all", "limit": "2000 requests per 1d", "most": 2000, "left": 750}],
+    "requests": [{"connector": "returngo", "operation": "GET /rma", "purpose": "poll", "count": 1250}],
     "rules": {
         "active": "h1", "activated_by": "Ana", "activated_at": "2026-11-01T12:00:00+00:00", "catching_up": 6, "waiting": {},
         "passed_over": False, "last_read": {"at": "2026-11-01T13:00:00+00:00", "ok": False, "problems": [{}, {}]},
@@ -39,6 +41,9 @@ def test_a_failed_reload_a_waiting_set_and_the_basics_are_told() -> None:
         'instep_effects{status="unsure"} 1.0',
         'instep_exceptions_open{severity="high"} 2.0',
         'instep_feed_failures{feed="mirakl.orders"} 3.0',
+        'instep_budget_units{connector="returngo",limit="2000 requests per 1d",operation="all"} 2000.0',
+        'instep_budget_left_units{connector="returngo",limit="2000 requests per 1d",operation="all"} 750.0',
+        'instep_requests_total{connector="returngo",operation="GET /rma",purpose="poll"} 1250.0',
     }
 
 

@@ -69,6 +69,27 @@ def explain(
         console.print(line)
 
 
+@app.command(epilog="Example: instep budgets --database demo.sqlite")
+def budgets(
+    database: Database = None,
+    client: Annotated[str | None, typer.Option(help="The client, where --database is not given.")] = None,
+    json: Json = False,
+) -> None:
+    """How often each outside system may still be asked: what is spent and left of every limit, and when it comes back."""
+    from engine.cli.budgets import budget_lines, budgets  # noqa: PLC0415
+    from engine.desk.stored import NotFound  # noqa: PLC0415
+
+    try:
+        found = budgets(database, client)
+    except NotFound as fault:
+        misused(f"instep budgets: {fault}")
+    if json:
+        print_json(found)
+    else:
+        for line in budget_lines(found):
+            console.print(line)
+
+
 rules = typer.Typer(
     help="The rule sets of a client: which decides, which did before, and activating one by hand.", no_args_is_help=True
 )
