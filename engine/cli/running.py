@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from rich.text import Text
 
+from engine.cli.candidates import found_from_anywhere
 from engine.cli.output import console, log_to_stderr, misused
 from engine.cli.screen import show
 from engine.console.app import beside, console_app
@@ -25,17 +26,28 @@ from engine.run.boot import Served, open_client
 from engine.run.clock import SystemClock
 from engine.run.front import Front
 from engine.run.listening import CannotListen, Listening
+from engine.run.service import Service
 from engine.run.start import CannotStart
+from engine.simulate.candidates.beside import Beside, Refused
 from engine.store.base import NewerStore, StoreInUse
 from engine.store.trouble import StoreTrouble
 
-SHOWN = ("activated", "rules_not_taken", "rules_wait")  # in the log; on a terminal the screen says it better
+SHOWN = (
+    "activated",
+    "rules_not_taken",
+    "rules_wait",
+    "candidate_runs",
+    "candidate_ended",
+    "candidate_not_taken",
+)  # in the log; on a terminal the screen says it better
 Reopen = Callable[[], Served]
 TRY_AGAIN = 15.0  # seconds between looks whether the trouble has passed
 
 
-async def serve(root: Path | None, client: str, database: Path, host: str, port: int) -> None:
-    """Runs until SIGINT or SIGTERM; what has begun is finished. Raises `StoreTrouble` that does not pass by itself."""
+async def serve(root: Path | None, client: str, database: Path, host: str, port: int, candidate: str = "") -> None:
+    """Runs until SIGINT or SIGTERM; what has begun is finished. With a `candidate` beside it. Raises `StoreTrouble` that does not
+    pass by itself.
+    """
     if console.is_terminal and sys.stderr.isatty():
         log_to_stderr(shown=SHOWN)
     clock = SystemClock()
@@ -46,7 +58,11 @@ async def serve(root: Path | None, client: str, database: Path, host: str, port:
         except (FileNotFoundError, StoreInUse, NewerStore, CannotStart, ValueError) as fault:
             misused(f"instep run: {fault}")
 
+    def candidate_of(service: Service) -> Beside:
+        return Beside(service, project_root(root), database)
+
     first = opened()
+    said = await _with_candidate(candidate_of(first.service), first.service, candidate) if candidate else ""
     try:
         listening = Listening(host, port, lambda rest, status: beside(rest, console_app(database, client, status)))
     except CannotListen as no:
@@ -60,12 +76,14 @@ async def serve(root: Path | None, client: str, database: Path, host: str, port:
     console.print(Text(f"{client} runs on {database} with rule set {rules.hash[:12]}, mode {rules.mode}."))
     here = f"http://{host}:{listening.port}"
     console.print(Text(f"Webhooks: {here}/webhooks/CONNECTOR  console: {here}/console/", style="dim"))
+    if said:
+        console.print(Text(f"In shadow {said}: instep shadow report {client}", style="dim"))
     serving = listening.start()
     served: Served | None = first
     try:
         while served is not None:
             try:
-                await _live(served, listening, serving, stop)
+                await _live(served, candidate_of(served.service), listening, serving, stop)
                 served = None
             except StoreTrouble as trouble:
                 served = await _passed(trouble, listening.front, stop, opened)
@@ -74,13 +92,26 @@ async def serve(root: Path | None, client: str, database: Path, host: str, port:
         await listening.stop()
 
 
-async def _live(served: Served, listening: Listening, serving: asyncio.Future[None], stop: asyncio.Event) -> None:
+async def _with_candidate(beside: Beside, service: Service, ref: str) -> str:
+    """It is kept that it runs, and `_live` goes on with it."""
+    try:
+        await beside.resume()
+        return await beside.start(found_from_anywhere(ref), "instep run")
+    except Refused as no:
+        await service.close()
+        misused(f"instep run: --candidate: {no}")
+    finally:
+        beside.close()
+
+
+async def _live(served: Served, beside: Beside, listening: Listening, serving: asyncio.Future[None], stop: asyncio.Event) -> None:
     """One service, from its opening until it is told to stop or anything of it ends. Raises what ended it."""
     service = served.service
     mine = asyncio.Event()
     own: set[asyncio.Future[None]] = {
         asyncio.create_task(service.run(mine)),
         asyncio.create_task(served.reload.run(mine)),
+        asyncio.create_task(beside.run(mine)),
         asyncio.create_task(show(console, service.status, mine)),
     }
     stopping: asyncio.Future[Any] = asyncio.create_task(stop.wait())

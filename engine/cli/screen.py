@@ -125,6 +125,9 @@ def panel(now: Status) -> list[Text]:
             f"  effects {sum(effects.values())} ({under_way} under way)  exceptions {open_ones}"
         ),
     ]
+    candidate = now.get("candidate")
+    if candidate is not None:
+        lines.append(candidate_words(candidate))
     if failing:
         lines.append(Text(f"failing: {failing}", style="red"))
     lines += budget_lines(now["budgets"])
@@ -143,6 +146,15 @@ def budget_lines(budgets: list[Status]) -> list[Text]:
         until = f"{datetime.fromisoformat(each['resting_until']).astimezone():%H:%M:%S}"
         lines.append(Text(f"left alone until {until}: {each['connector']} {each['operation']}", style="yellow"))
     return lines
+
+
+def candidate_words(candidate: Status) -> Text:
+    """How it stands with the candidate in shadow."""
+    differing = many(candidate["differing"], "differing case")
+    told = f"in shadow {candidate['hash']}: {candidate['looks']} decisions followed, {differing}"
+    behind = f" ({candidate['waiting']} waiting)" if candidate["waiting"] else ""
+    wrong = candidate["problem"] or candidate["fault"]
+    return Text.assemble(f"{told}{behind}", (f"  {wrong}" if wrong else "", "red"))
 
 
 def rules_words(rules: Status) -> Text:

@@ -1,21 +1,27 @@
-"""`instep shadow report`: what rules in shadow would have done, beside what was done."""
+"""`instep shadow`: a candidate beside the active rules, and what rules in shadow would have done, beside what was done."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
+from engine.cli.candidates import candidate_report, print_report, said_of
+from engine.cli.output import console
 from engine.desk.stored import NotFound, visited
 from engine.facts.codec import timestamp
 from engine.language.show import show
 from engine.problems import did_you_mean
+from engine.simulate.candidates.told import Report, report_json
 from engine.simulate.history import activations, recorded
 from engine.simulate.life import lives, rule_sets_of
-from engine.simulate.shadow import Shadowed, shadowed
+from engine.simulate.report import page
+from engine.simulate.shadow import Shadowed, shadow_json, shadowed
 
 SHOWN = 10  # of each rule
 VERBS = {"send": "would have sent", "raise": "would have raised", "withhold": "would have withheld"}
@@ -35,9 +41,55 @@ def shadow_report(database: Path | None, client: str, rule: str, since: str) -> 
         if rule and rule not in known:
             raise NotFound(f"there is no rule {rule}{did_you_mean(rule, known)}")
         if not any(one.mode == "shadow" or any(r.mode == "shadow" for r in one.rules) for one in sets.values()):
-            raise NotFound("no rule of this client was ever in shadow: write `mode: shadow` in a rule, or in client.yaml")
+            raise NotFound(
+                "no rule of this client was ever in shadow: write `mode: shadow` in a rule, or in client.yaml; nor was a whole"
+                f" rule set: instep shadow start {client} REF --by NAME"
+            )
         found = list(shadowed(lives(recorded(store), sets)))
     return [one for one in found if rule in ("", one.rule) and (first is None or one.since >= first)]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What is known of shadows: the candidate, and rules in shadow; None where there was never any."""
+
+    candidate: Report | None
+    rules: list[Shadowed] | None
+
+
+def whole_report(database: Path | None, client: str, rule: str, since: str, run: int) -> Whole:
+    """Raises as `shadow_report`, and `NotFound` where nothing was ever in shadow, or no such run was."""
+    candidate = candidate_report(database, client, run, rule, _instant(since))
+    try:
+        return Whole(candidate, None if run else shadow_report(database, client, "" if candidate else rule, since))
+    except NotFound:
+        if candidate is None:
+            raise
+        return Whole(candidate, None)
+
+
+def print_whole(whole: Whole, client: str, database: Path | None, rule: str) -> None:
+    """For people: the candidate first."""
+    if whole.candidate is not None:
+        print_report(whole.candidate, client, database, rule)
+    if whole.candidate is not None and whole.rules is not None:
+        console.print(Text("\nRules in shadow", style="bold"))
+    if whole.rules is not None:
+        for line in report_lines([one for one in whole.rules if rule in ("", one.rule)]):
+            console.print(line)
+
+
+def whole_json(whole: Whole) -> dict[str, Any]:
+    """Plain JSON values."""
+    rules = shadow_json(whole.rules or [])
+    return rules if whole.candidate is None else {**rules, "candidate": report_json(whole.candidate)}
+
+
+def page_of(whole: Whole, client: str) -> str:
+    """One page of HTML. Raises `NotFound`."""
+    if whole.candidate is None:
+        raise NotFound("--html shows a candidate, and none ever ran beside this client's rules")
+    return page(client, whole.candidate.result, said_of(whole.candidate))
 
 
 def report_lines(found: Sequence[Shadowed]) -> Iterator[Text]:

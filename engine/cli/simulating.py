@@ -183,14 +183,14 @@ def print_result(result: Result, rule: str = "") -> None:
         sets = ", ".join(sorted(result.others))
         told = f"{sum(result.others.values()):,} decisions were recorded with another rule set ({sets})"
         console.print(Text(f"{told}: --against it shows what differs", style="dim"))
-    console.print(_totals(result))
+    print_totals(result)
     for what, name in (("outside", "events no mapping reads"), ("missed_answers", "answers to questions that were not asked")):
         if counts[what]:
             console.print(Text(f"{counts[what]:,} {name}", style="yellow"))
     if result.opinions:
         _second_opinion(result)
     if result.against:
-        _differences(result, rule)
+        print_compared(result, rule)
 
 
 def _recorded(result: Result) -> None:
@@ -210,7 +210,8 @@ def _second_opinion(result: Result) -> None:
         console.print(Text(str(one), style="red"))
 
 
-def _totals(result: Result) -> Table:
+def print_totals(result: Result) -> None:
+    """What it came to, with each rule set."""
     compared = bool(result.against)
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=compared)
     table.add_column("")
@@ -220,7 +221,7 @@ def _totals(result: Result) -> Table:
     sides = (result.before, result.after) if compared else (result.after,)
     for name, cells in _rows(sides):
         table.add_row(name, *cells)
-    return table
+    console.print(table)
 
 
 def _rows(sides: tuple[Totals, ...]) -> Iterator[tuple[str, list[str]]]:
@@ -235,7 +236,8 @@ def _rows(sides: tuple[Totals, ...]) -> Iterator[tuple[str, list[str]]]:
         yield f"promise {promise} broken", [f"{side.promises[promise]:,}" for side in sides]
 
 
-def _differences(result: Result, rule: str) -> None:
+def print_compared(result: Result, rule: str = "") -> None:
+    """What differs: in figures, then the first cases."""
     if not result.differing:
         console.print(Text("No case differs.", style="green"))
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from engine.desk.stored import NotFound, store_path, visited
 from engine.problems import did_you_mean
 from engine.run.past_rules import NoSuchRuleSet, find_rule_set
 from engine.store.base import ActivationRequest, RuleSetRow, Store
+from engine.store.candidates import CandidateRequest
 from engine.store.sqlite.lock import is_held
 
 PATIENCE = timedelta(seconds=30)  # for the service to do what it was asked
@@ -86,19 +88,20 @@ def activate(database: Path | None, client: str | None, hash_: str, by: str) -> 
             store.audit.append(now, by, "asked for activation", hash_ or "what waits")
         if not is_held(store_path(database, client)):
             return "Noted. No service is running: it is activated at the next start.", True
-        end = time.monotonic() + PATIENCE.total_seconds()
-        while time.monotonic() < end:
-            request = store.rule_sets.request_of(asked)
-            if request is not None and request.done_at is not None:
-                return _outcome(request)
-            if known.get("restart"):
-                break
-            time.sleep(GLANCE)
-    return "Noted. The service has not done it yet; it does at the latest when it is started again.", True
+        patience = timedelta() if known.get("restart") else PATIENCE
+        return outcome_of(lambda: store.rule_sets.request_of(asked), patience)
 
 
-def _outcome(request: ActivationRequest) -> tuple[str, bool]:
-    return request.outcome[:1].upper() + request.outcome[1:] + ".", request.fine
+def outcome_of(request: Callable[[], ActivationRequest | CandidateRequest | None], patience: timedelta) -> tuple[str, bool]:
+    """What became of what was asked of a running service, and whether that is what was wanted. Waits for it so long."""
+    end = time.monotonic() + patience.total_seconds()
+    while True:
+        found = request()
+        if found is not None and found.done_at is not None:
+            return found.outcome[:1].upper() + found.outcome[1:] + ".", found.fine
+        if time.monotonic() >= end:
+            return "Noted. The service has not done it yet; it does at the latest when it is started again.", True
+        time.sleep(GLANCE)
 
 
 def _found(store: Store, hash_: str) -> RuleSetRow:

@@ -96,6 +96,18 @@ class Deed:
             raise NotPossible(str(no)) from None
 
 
+@dataclass(frozen=True, slots=True)
+class DoneTo:
+    """A deed at its instant, as the change it makes of a case's memory."""
+
+    deed: Deed
+    at: datetime
+
+    def __call__(self, memory: Memory) -> Memory:
+        """Raises NotPossible, saying what can be done instead."""
+        return self.deed.done_to(memory, self.at)
+
+
 def noted(store: Store, deed: Deed, at: datetime, did: str = "") -> int:
     """Journals what a person decided and tells it in the audit trail, in one commit. The event's place in the journal."""
     with store.transaction():

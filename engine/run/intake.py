@@ -16,7 +16,7 @@ from engine.facts.record import Observation
 from engine.language.mapping import Reader
 from engine.language.ruleset import RuleSet
 from engine.run.clock import Clock
-from engine.run.deeds import KINDS, PERSON, Deed, mark
+from engine.run.deeds import KINDS, PERSON, Deed, DoneTo, mark
 from engine.run.fetching import Asking
 from engine.run.journalling import Written, write_down
 from engine.run.linking import Linking
@@ -119,7 +119,7 @@ class Intake:
                 return self._correct(deed, entry)
             self._worker.catch_up(case_of_deed(self._store, deed), now)
             case_id = case_of_deed(self._store, deed)
-            self._worker.decide(case_id, before=lambda memory: deed.done_to(memory, entry.event.observed_at), at=now)
+            self._worker.decide(case_id, before=DoneTo(deed, entry.event.observed_at), at=now)
         except NotPossible as no:
             raise _CannotTake(str(no)) from None
         return set()

@@ -98,6 +98,7 @@ class Service:
         self._log = structlog.get_logger("instep.service").bind(client=rule_set.client)
         self._codes = codes if codes is not None else LiveCodes()
         self.rules_status: Callable[[], dict[str, Any]] = dict
+        self.candidate_status: Callable[[], dict[str, Any] | None] = lambda: None
         self.activate(rule_set, files or {}, by=by, why=why, passed_over=passed_over, before=before)
         with store.transaction():
             audit.started(store, clock(), rule_set.hash, settings)
@@ -258,6 +259,7 @@ class Service:
             "client": self.rule_set.client,
             "rule_set": self.rule_set.hash,
             "rules": self.rules_status(),
+            "candidate": self.candidate_status(),
             "mode": self.rule_set.mode,
             "now": self.clock().isoformat(),
             "clock": self._timekeeping.status(self.rule_set),

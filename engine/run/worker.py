@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from weakref import WeakSet
 from zoneinfo import ZoneInfo
@@ -38,6 +38,20 @@ LAST_RETRY = timedelta(hours=6)
 PASSES_KEPT = 2000  # what the last pass over a case worked out spares the next one work
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One decision as it was kept. `row` is the case as it was before; `change` made `given` of its memory, which was decided on,
+    and `left` is what it was left with.
+    """
+
+    row: CaseRow
+    case: Case
+    change: Change
+    given: Memory
+    decision: Decision
+    left: Memory
+
+
 class Meanwhile(set[int]):
     """Ids of cases."""
 
@@ -64,6 +78,8 @@ class Worker:
         self._behind: set[int] = set()  # open cases that were not decided yet since the rule set was activated
         self._meanwhile: WeakSet[Meanwhile] = WeakSet()
         self.map_anew: Callable[[int], None] = lambda _: None  # called before such a case is decided
+        self.told: Callable[[Decided], None] | None = None  # of every decision, for whoever looks on
+        self.told_absorbed: Callable[[int, int], None] | None = None  # of the case that ends and the one it lives on in
         self._log = structlog.get_logger("instep.worker")
 
     def use(self, rule_set: RuleSet, rule_set_id: int) -> None:
@@ -123,8 +139,10 @@ class Worker:
                 raise LookupError(f"there is no case {case_id}")
             now = at or self._clock()
             case, was = self.case(row), self.memory(row)
-            decision = decide(self.rule_set, case, before(was), now, self._passes.get(row.id))
-            self._keep(row, case, decision, was, after(decision) if after else decision.memory)
+            given = before(was)
+            decision = decide(self.rule_set, case, given, now, self._passes.get(row.id))
+            left = after(decision) if after else decision.memory
+            self._keep(row, case, decision, was, left)
             if behind:
                 self.reschedule(row.id)
         self._behind.difference_update((case_id, row.id))
@@ -134,6 +152,8 @@ class Worker:
         self._passes.move_to_end(row.id)
         if len(self._passes) > PASSES_KEPT:
             self._passes.popitem(last=False)
+        if self.told is not None:
+            self.told(Decided(row, case, before, given, decision, left))
         return decision
 
     def decided_meanwhile(self) -> Meanwhile:
@@ -169,6 +189,8 @@ class Worker:
         if case_id in self._behind:
             self._behind.discard(case_id)
             self._behind.add(into)
+        if self.told_absorbed is not None:
+            self.told_absorbed(case_id, into)
 
     def _keep(self, row: CaseRow, case: Case, decision: Decision, was: Memory, memory: Memory) -> None:
         text = _text(memory)

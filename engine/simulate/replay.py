@@ -8,7 +8,7 @@ history says of the same effect, else well. Refunds that were ours in the histor
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from engine.decide.people import NotPossible
 from engine.facts.case import Case, case_of
 from engine.facts.effects import EffectState
 from engine.facts.outside import Event
-from engine.facts.record import Observation, RecordState
+from engine.facts.record import Fields, Observation, RecordState
 from engine.language.mapping import Reader
 from engine.language.ruleset import RuleSet
 from engine.run.cadence import due_at
@@ -269,11 +269,8 @@ class Replay:
             return one
         made = {e.key for held in self._held.values() for e in held.memory.effects if e.status == "settled"}
         hidden = {refund for refund, key in self._refunds.items() if key not in made}
-        lines = one.fields.get("lines")
-        if not hidden or not isinstance(lines, tuple):
-            return one
-        seen = tuple(_line_without(line, hidden) for line in lines)
-        return one if seen == lines else replace(one, fields={**one.fields, "lines": seen})
+        seen = without_refunds(one.fields, hidden)
+        return one if seen is one.fields else replace(one, fields=seen)
 
     def _person(self, event: Event) -> set[int]:
         try:
@@ -403,7 +400,21 @@ class Replay:
 ASSUMED = "assumed"  # the receipt of an effect that the history knows nothing of
 
 
-def _line_without(line: Any, hidden: set[str]) -> Any:
+def without_refunds(fields: Fields, hidden: Collection[str]) -> Fields:
+    """The fields of an order without the refunds of these ids; the very same where it shows none of them."""
+    lines = fields.get("lines")
+    if not hidden or not isinstance(lines, tuple):
+        return fields
+    seen = tuple(_line_without(line, hidden) for line in lines)
+    return fields if seen == lines else {**fields, "lines": seen}
+
+
+def refund_of(receipt: Mapping[str, Any]) -> str:
+    """The id of the refund that a receipt is of, where it names one."""
+    return str(receipt.get("refund_id") or receipt.get("reference") or "")
+
+
+def _line_without(line: Any, hidden: Collection[str]) -> Any:
     refunds = line.get("refunds") if isinstance(line, Mapping) else None
     if not isinstance(refunds, tuple) or not any(str(r.get("id")) in hidden for r in refunds):
         return line
@@ -421,7 +432,7 @@ def past_of(steps: Iterable[Stepped], outcomes: Iterable[Outcome]) -> Past:
         if one.status == "settled":
             if one.key not in ends:
                 ends[one.key].append(Step("settled", one.key, receipt=one.receipt))
-            refund = one.receipt.get("refund_id") or one.receipt.get("reference")
+            refund = refund_of(one.receipt)
             if refund:
-                refunds[str(refund)] = one.key
+                refunds[refund] = one.key
     return Past(dict(ends), refunds)

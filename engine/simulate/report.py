@@ -89,8 +89,8 @@ def templates() -> Environment:
     )
 
 
-def page(client: str, result: Result) -> str:
-    """The whole page. Everything that came from outside is escaped."""
+def page(client: str, result: Result, beside: str = "") -> str:
+    """The whole page. Everything that came from outside is escaped. `beside` says of a candidate since when and how it ran."""
     compared = bool(result.against)
     told = result.stories[:MOST_CASES]
     return (
@@ -99,6 +99,7 @@ def page(client: str, result: Result) -> str:
         .render(
             client=client,
             result=result,
+            beside=beside,
             after=result.after,
             compared=compared,
             span=_span(result),

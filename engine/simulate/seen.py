@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
+from engine.decide.memory import ExceptionState
+from engine.decide.resolve import Blocked
 from engine.facts.effects import EffectState
 from engine.facts.values import Money
 from engine.simulate.replay import ASSUMED, Seen
@@ -77,6 +79,18 @@ class CaseSeen:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What one decision about a case came to: what its log is told."""
+
+    now: datetime
+    effects: tuple[EffectState, ...]
+    exceptions: Mapping[str, ExceptionState]
+    closed: tuple[tuple[ExceptionState, str], ...]
+    blocked: tuple[Blocked, ...]
+    digest: str = ""
+
+
 @dataclass(slots=True)
 class _Log:
     name: str
@@ -88,6 +102,48 @@ class _Log:
     decisions: int = 0
     last: str = ""
     digests: list[str] = field(default_factory=list)
+
+    def take(self, came: Came) -> None:
+        self.effects = came.effects
+        if came.digest != self.last or not came.digest:
+            self.decisions += 1
+            self.last = came.digest
+            self.digests.append(came.digest)
+        self._take_exceptions(came)
+        self._take_withheld(came)
+
+    def _take_exceptions(self, came: Came) -> None:
+        why = {e.key: said for e, said in came.closed}
+        for key in [k for k in self.open if k not in came.exceptions]:
+            one = self.open.pop(key)
+            self.closed.append(replace(one, closed_at=came.now, why=why.get(key, "decided by a person")))
+        for key, state in came.exceptions.items():
+            if key not in self.open:
+                self.open[key] = ExceptionSeen(
+                    key, state.rule, state.item, state.owner, state.severity, state.title, state.opened_at, None, "", state.mode
+                )
+
+    def _take_withheld(self, came: Came) -> None:
+        current = {(b.action, b.rule, b.item, b.why, b.by): b.because for b in came.blocked}
+        for key in [k for k in self.blocked if k not in current]:
+            self.freed.append(replace(self.blocked.pop(key), until=came.now))
+        for key, because in current.items():
+            if key not in self.blocked:
+                action, rule, item, why, by = key
+                self.blocked[key] = Withheld(action, rule, item, why, by, because, came.now, None)
+
+
+def gone_on(before: CaseSeen | None, case: str, came: Came) -> CaseSeen:
+    """What came of a case so far, and of one more decision about it."""
+    log = _Log(case)
+    if before is not None:
+        log.decisions, log.digests = before.decisions, [before.digest]
+        log.open = {e.key: e for e in before.exceptions if e.closed_at is None}
+        log.closed = [e for e in before.exceptions if e.closed_at is not None]
+        log.blocked = {(w.action, w.rule, w.item, w.why, w.by): w for w in before.withheld if w.until is None}
+        log.freed = [w for w in before.withheld if w.until is not None]
+    log.take(came)
+    return _case(log)
 
 
 class Recorder:
@@ -101,13 +157,9 @@ class Recorder:
         self.passes += 1
         log = self._logs.setdefault(seen.case_id, _Log(seen.case))
         log.name = seen.case
-        log.effects = seen.memory.effects
-        if seen.digest != log.last or not seen.digest:
-            log.decisions += 1
-            log.last = seen.digest
-            log.digests.append(seen.digest)
-        self._exceptions(log, seen)
-        self._withheld(log, seen)
+        decision = seen.decision
+        left = seen.memory
+        log.take(Came(decision.now, left.effects, left.exceptions, decision.closed, decision.blocked, seen.digest))
 
     def cases(self, absorbed: Container[int] = ()) -> list[CaseSeen]:
         """By name, without those that live on in another: what came of them is found there."""
@@ -117,27 +169,6 @@ class Recorder:
     def digests(self) -> dict[str, list[str]]:
         """By case, those of an exact replay in order."""
         return {log.name: log.digests for log in self._logs.values()}
-
-    def _exceptions(self, log: _Log, seen: Seen) -> None:
-        why = {e.key: said for e, said in seen.decision.closed}
-        for key in [k for k in log.open if k not in seen.memory.exceptions]:
-            one = log.open.pop(key)
-            log.closed.append(replace(one, closed_at=seen.decision.now, why=why.get(key, "decided by a person")))
-        for key, state in seen.memory.exceptions.items():
-            if key not in log.open:
-                log.open[key] = ExceptionSeen(
-                    key, state.rule, state.item, state.owner, state.severity, state.title, state.opened_at, None, "", state.mode
-                )
-
-    def _withheld(self, log: _Log, seen: Seen) -> None:
-        now = seen.decision.now
-        current = {(b.action, b.rule, b.item, b.why, b.by): b.because for b in seen.decision.blocked}
-        for key in [k for k in log.blocked if k not in current]:
-            log.freed.append(replace(log.blocked.pop(key), until=now))
-        for key, because in current.items():
-            if key not in log.blocked:
-                action, rule, item, why, by = key
-                log.blocked[key] = Withheld(action, rule, item, why, by, because, now, None)
 
 
 def _case(log: _Log) -> CaseSeen:

@@ -82,6 +82,16 @@ def _plain(value: Any) -> Any:
     return encode(value)
 
 
+def case_text(case: CaseSeen) -> str:
+    """What came of a case as JSON text."""
+    return json.dumps(_plain(case), sort_keys=True, separators=(",", ":"))
+
+
+def case_of_text(text: str) -> CaseSeen:
+    """What `case_text` wrote."""
+    return _case(loads(text))
+
+
 def write_baseline(path: Path, result: Result, cases: Iterable[CaseSeen]) -> None:
     """One line of JSON for the rule set, then one for each case, so that a version control system shows what changed."""
     lines = [{"instep_baseline": FORM, "rule_set": result.rule_set}, *(_plain(case) for case in cases)]

@@ -18,6 +18,7 @@ from engine.store.accounts import Accounts
 from engine.store.aside import Asides
 from engine.store.audit import AuditTrail
 from engine.store.budgets import Budgets
+from engine.store.candidates import Candidates
 from engine.store.effects import Effects
 from engine.store.retention import Retention
 from engine.store.safekeeping import Safekeeping
@@ -580,6 +581,9 @@ class Store(Protocol):
 
     @property
     def accounts(self) -> Accounts: ...
+
+    @property
+    def candidates(self) -> Candidates: ...
 
     def transaction(self) -> AbstractContextManager[Any]:
         """All or nothing. Inside another it is a part that can fail alone."""

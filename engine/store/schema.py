@@ -393,6 +393,50 @@ create table passes (
 create index passes_by_account on passes (account);
 """
 
+CANDIDATES = """
+create table candidate_runs (
+    id integer primary key,
+    ref text not null,
+    hash text not null,
+    against text not null,
+    started_at text not null,
+    started_by text not null,
+    ended_at text,
+    why_ended text not null default '',
+    looks integer not null default 0,
+    anew integer not null default 0,
+    missed integer not null default 0,
+    faults integer not null default 0,
+    fault text not null default '',
+    retired text not null default ''
+);
+
+create table candidate_cases (
+    run_id integer not null references candidate_runs (id),
+    case_id integer not null,
+    name text not null,
+    memory text not null,
+    looked_at text not null,
+    next_at text,
+    was text not null,
+    now text not null,
+    differences integer not null,
+    primary key (run_id, case_id)
+) without rowid;
+create index candidate_cases_due on candidate_cases (run_id, next_at) where next_at is not null;
+
+create table candidate_requests (
+    id integer primary key,
+    ref text not null,
+    asked_by text not null,
+    asked_at text not null,
+    done_at text,
+    fine integer not null default 0,
+    outcome text not null default ''
+);
+create index candidate_requests_open on candidate_requests (id) where done_at is null;
+"""
+
 STEPS = (
     ("the_first_tables", FIRST),
     ("activations", ACTIVATIONS),
@@ -403,6 +447,7 @@ STEPS = (
     ("retention", RETENTION),
     ("urgency", URGENCY),
     ("accounts", ACCOUNTS),
+    ("candidates_beside", CANDIDATES),
 )
 
 

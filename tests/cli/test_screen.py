@@ -102,3 +102,9 @@ def test_a_budget_that_runs_low_is_told_and_one_that_is_always_either_left_or_no
     assert "budget low: returngo all: 150 of 2000 requests per 1d left" in told
     assert "left alone until" in told
     assert "OR11" not in told
+
+
+def test_a_candidate_in_shadow_has_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate = {"hash": "h9", "looks": 7, "differing": 1, "waiting": 2, "problem": "", "fault": "order:A: it fell over"}
+    text = shown([status(), {**status(), "candidate": candidate}], terminal=True, monkeypatch=monkeypatch)
+    assert "in shadow h9: 7 decisions followed, 1 differing case (2 waiting)  order:A: it fell over" in text

@@ -14,6 +14,7 @@ from engine.cli.output import (
     console,
     misused,
     print_json,
+    write_text,
 )
 
 
@@ -24,11 +25,14 @@ def run(
     root: Root = None,
     host: Annotated[str, typer.Option(help="Where webhooks are received.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Where webhooks are received.")] = 8080,
+    candidate: Annotated[
+        str, typer.Option(help="A rule set in shadow beside it: a folder, a git commit, or a hash. It sends nothing.")
+    ] = "",
 ) -> None:
     """The service: polls, webhooks, decisions and dispatch, until it is stopped."""
     from engine.cli.running import serve  # noqa: PLC0415
 
-    asyncio.run(serve(root, client, database or Path(f"{client}.sqlite"), host, port))
+    asyncio.run(serve(root, client, database or Path(f"{client}.sqlite"), host, port, candidate))
 
 
 @app.command(epilog="Example: instep explain M-1001 --database demo.sqlite --at 2026-11-03T12:00:00Z")
@@ -196,8 +200,42 @@ def rules_activate(
         raise typer.Exit(FOUND)
 
 
-shadow = typer.Typer(help="Rules that decide and show, and send nothing.", no_args_is_help=True)
+shadow = typer.Typer(help="Rules and whole rule sets that decide and show, and send nothing.", no_args_is_help=True)
 app.add_typer(shadow, name="shadow")
+
+
+def _asked_of_shadow(verb: str, database: Path | None, client: str, ref: str, by: str) -> None:
+    from engine.cli.candidates import asked_for  # noqa: PLC0415
+    from engine.desk.stored import NotFound  # noqa: PLC0415
+
+    try:
+        outcome, fine = asked_for(database, client, ref, by)
+    except NotFound as fault:
+        misused(f"instep shadow {verb}: {fault}")
+    console.print(outcome)
+    if not fine:
+        raise typer.Exit(FOUND)
+
+
+@shadow.command("start", epilog='Example: instep shadow start northwind ../spring-rules --by "Ana"')
+def shadow_start(
+    client: Annotated[str, typer.Argument(help="The client.")],
+    ref: Annotated[str, typer.Argument(metavar="REF", help="The rule set: a folder, a git commit, or a hash.")],
+    by: Annotated[str, typer.Option(help="Who wants it.")],
+    database: Database = None,
+) -> None:
+    """Let a candidate decide beside the active rules, on live traffic. It sends nothing. Without a service, the next one does."""
+    _asked_of_shadow("start", database, client, ref, by)
+
+
+@shadow.command("stop", epilog='Example: instep shadow stop northwind --by "Ana"')
+def shadow_stop(
+    client: Annotated[str, typer.Argument(help="The client.")],
+    by: Annotated[str, typer.Option(help="Who wants it.")],
+    database: Database = None,
+) -> None:
+    """End the candidate that runs. What it came to can still be read."""
+    _asked_of_shadow("stop", database, client, "", by)
 
 
 @shadow.command("report", epilog="Example: instep shadow report northwind --since 2026-11-01")
@@ -206,19 +244,21 @@ def shadow_report(
     database: Database = None,
     rule: Annotated[str, typer.Option(help="Only of this rule.")] = "",
     since: Annotated[str, typer.Option(help="Only what began since then.")] = "",
+    run: Annotated[int, typer.Option(min=0, help="Of an earlier run of a candidate, by its number.")] = 0,
+    html: Annotated[Path | None, typer.Option(help="Also write what the candidate came to as one page of HTML.")] = None,
     json: Json = False,
 ) -> None:
-    """What rules in shadow would have sent, raised and withheld, beside what was done: by rule, day and case."""
+    """What a candidate, or rules in shadow, would have sent, raised and withheld, beside what was done."""
     from engine.cli import shadowing  # noqa: PLC0415
     from engine.desk.stored import NotFound  # noqa: PLC0415
-    from engine.simulate.shadow import shadow_json  # noqa: PLC0415
 
     try:
-        found = shadowing.shadow_report(database, client, rule, since)
+        report = shadowing.whole_report(database, client, rule, since, run)
+        if html is not None:
+            write_text(html, shadowing.page_of(report, client))
     except NotFound as fault:
         misused(f"instep shadow report: {fault}")
     if json:
-        print_json(shadow_json(found))
+        print_json(shadowing.whole_json(report))
     else:
-        for line in shadowing.report_lines(found):
-            console.print(line)
+        shadowing.print_whole(report, client, database, rule)

@@ -18,6 +18,7 @@ from engine.store.sqlite.accounts import SqliteAccounts
 from engine.store.sqlite.aside import SqliteAsides
 from engine.store.sqlite.audit import SqliteAudit
 from engine.store.sqlite.budgets import SqliteBudgets
+from engine.store.sqlite.candidates import SqliteCandidates
 from engine.store.sqlite.cases import SqliteCases
 from engine.store.sqlite.connection import Connection, trouble_of
 from engine.store.sqlite.effects import SqliteEffects
@@ -43,7 +44,7 @@ MARK = """
 
 class SqliteStore:
     """One file. The `owner` runs the client and holds the writer lock; a `visitor` reads, and may append to the journal what a
-    person decided, and ask for a rule set, which the owner then looks after.
+    person decided, and ask for a rule set or a candidate, which the owner then looks after.
 
     Whatever of it is used may raise `StoreTrouble`; after that it does nothing more.
     """
@@ -69,6 +70,7 @@ class SqliteStore:
         self.effects = SqliteEffects(connection)
         self.audit = SqliteAudit(connection)
         self.retention = SqliteRetention(connection)
+        self.candidates = SqliteCandidates(connection)
         self._seen_version = self._data_version()
 
     @classmethod
