@@ -27,6 +27,7 @@ class Graphql:
         self.unindexed: set[str] = set()
         self.asked: list[str] = []
         self.points = Decimal(POINTS)
+        self.throttled = 0  # queries turned away
         self._orders = orders
         self._clock = clock
         self._points_at = clock()
@@ -83,6 +84,7 @@ class Graphql:
         gained = Decimal((now - self._points_at) // timedelta(milliseconds=1)) * POINTS_PER_SECOND / 1000
         self.points, self._points_at = min(Decimal(POINTS), self.points + max(gained, Decimal(0))), now
         if self.points < cost:
+            self.throttled += 1
             return False
         self.points -= cost
         return True

@@ -97,7 +97,7 @@ class Budget:
             room = ledger.room(operation, units, purpose, now)
             if room.at <= now:
                 return self._spend(connector, ledger, operation, units, purpose, now)
-            if room.limit is not None:
+            if room.limit is not None and room.pace is None:
                 ledger.claim(room.limit, purpose, room.at)
             if room.at - now > PATIENCE:
                 raise OverBudget(_why(connector, ledger, room, purpose), room.at - now)
@@ -261,6 +261,8 @@ def _why(connector: str, ledger: Ledger, room: Room, purpose: Purpose) -> str:
     if room.limit is None:
         return f"{connector} asked to be left alone until {until}"
     what = f"{connector} {room.limit.operation}".rstrip()
+    if room.pace is not None:
+        return f"of the budget of {what}, {said(room.limit)}, polls and fetches get {said(room.pace)}: used up until {until}"
     kept = int(sized(room.limit, ledger.levels.get(room.limit.operation)).units * KEPT_BACK[purpose])
     rest = f" ({kept} of them are kept for what is more urgent)" if kept else ""
     return f"the budget of {what}, {said(room.limit)}, is used up until {until}{rest}"

@@ -46,7 +46,7 @@ class Room:
 
     at: datetime
     limit: Limit | None = None
-    resting: bool = False
+    pace: Limit | None = None  # where it is not the limit itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,15 @@ class Ledger:
         what is more important and already waits go first.
         """
         found = [Room(now)]
-        found += [Room(until, resting=True) for name, until in self.rests.items() if name in {"", operation}]
+        found += [Room(until) for name, until in self.rests.items() if name in {"", operation}]
         for limit in self.of(operation):
             at = self._fits(limit, units, int(limit.units * KEPT_BACK[purpose]), now)
             rank, until = self.claims.get(limit, (RANK[purpose], now))
             found.append(Room(max(at, until) if rank < RANK[purpose] and until > now else at, limit))
             pace = paced(limit)
             if pace is not None and RANK[purpose] > 0:
-                found.append(Room(_window(pace, self.lasting(limit, now, least=1), units, 0, now), limit))
+                spare = pace.units // 4 if purpose == "fetch" else 0  # polls go on through a flood of fetches
+                found.append(Room(_window(pace, self.lasting(limit, now, least=1), units, spare, now), limit, pace))
         return max(found, key=lambda room: room.at)
 
     def _fits(self, limit: Limit, units: int, spare: int, now: datetime) -> datetime:
@@ -104,10 +105,10 @@ class Ledger:
         )
 
     def claim(self, limit: Limit, purpose: Purpose, at: datetime) -> None:
-        """What waits for a limit until then has the first go, for a while."""
-        rank, until = self.claims.get(limit, (RANK[purpose] + 1, at))
-        if RANK[purpose] <= rank:
-            self.claims[limit] = RANK[purpose], max(at + CLAIM, until) if rank == RANK[purpose] else at + CLAIM
+        """What waits till then for a limit of which no share can be kept back has the first go, for a while."""
+        held = self.claims.get(limit)
+        if int(limit.units * max(KEPT_BACK.values())) == 0 and (held is None or RANK[purpose] <= held[0]):
+            self.claims[limit] = RANK[purpose], at + CLAIM
 
     def spend(self, operation: str, units: int, purpose: Purpose, now: datetime) -> Spent:
         """Takes them out of every limit. Spendings so close together that it makes no odds are kept as one."""

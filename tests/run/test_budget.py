@@ -211,16 +211,31 @@ def test_what_claimed_a_turn_and_never_came_back_keeps_nobody_waiting_for_long()
 
 
 def test_a_flood_of_fetches_leaves_the_day_to_those_who_come_later() -> None:
-    """After an outage 3000 hints wait: within the hour an eighth of the day is theirs, and effects are never refused."""
+    """After an outage 3000 hints wait: within an hour not even an eighth of the day is theirs, polls go on, and effects are never
+    refused.
+    """
     with account(Limit(2000, DAY)) as shop:
         hours = []
         for _ in range(6):
             count, after = shop.spend_all("fetch")
             hours.append(count)
+            for _ in range(60):
+                shop.spend("poll")
             shop.spend("perform")
             assert after <= HOUR
             shop.pass_(HOUR)
-        assert hours == [250] * 6
+        assert hours == [250 - 62] * 6
+
+
+def test_what_is_held_back_by_the_pace_is_told_of_it() -> None:
+    with account(Limit(2000, DAY)) as shop:
+        shop.spend("poll", units=250)
+        with pytest.raises(OverBudget) as no:
+            shop.spend("poll")
+        assert no.value.reason == (
+            "of the budget of shop, 2000 requests per 1d, polls and fetches get 250 requests per 1h:"
+            " used up until 2026-11-01 13:00:00 UTC"
+        )
 
 
 def test_short_waits_are_waited_for_on_the_spot() -> None:
