@@ -16,6 +16,10 @@ Json = dict[str, Any]
 _UNITS = Param(list_of(record_of("unit")), "Order-line units, or whatever names them: units of an RMA, refunds in the store")
 _REASON = Param(TEXT, "Why, in our words; `codes` maps it to the operator's reason code", required=False)
 _CODED = MappingProxyType({"reason": "The operator's code for a reason, as RE01 lists them"})
+# another refund of the line is paid, the shop earns again, the customer is debited: nobody has to do anything for that
+_PASSES = MappingProxyType(
+    {"refund_in_progress": timedelta(minutes=30), "balance_too_low": timedelta(hours=1), "not_debited": timedelta(hours=1)}
+)
 _RETURN = Param(record_of("market_return"), "The return in the marketplace")
 
 _DECLARED = (
@@ -25,6 +29,7 @@ _DECLARED = (
         subject=("units",),
         doc="Refund units of an order line, with their share of shipping and taxes (OR28)",
         coded=_CODED,
+        passes=_PASSES,
     ),
     Action(
         "cancel",

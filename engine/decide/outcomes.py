@@ -27,8 +27,9 @@ def _of(memory: Memory, key: str, *allowed: str) -> EffectState:
 def begin(memory: Memory, key: str, now: datetime) -> Memory:
     """It is about to be sent. Committed before anything leaves, so that a crash finds it `performing`."""
     effect = _of(memory, key, "planned")
+    detail = effect.detail if effect.reason else ""
     return memory.with_effect(
-        replace(effect, status="performing", ever_sent=True, sent_at=now, attempts=effect.attempts + 1, reason="", detail="")
+        replace(effect, status="performing", ever_sent=True, sent_at=now, attempts=effect.attempts + 1, detail=detail)
     )
 
 
@@ -55,7 +56,7 @@ def refused(memory: Memory, key: str, reason: str, detail: str, now: datetime) -
 def unsure(memory: Memory, key: str, reason: str) -> Memory:
     """Sent, and its end is not known. Never withdrawn; looked up until there is evidence."""
     effect = _of(memory, key, "performing", "unsure")
-    return memory.with_effect(replace(effect, status="unsure", detail=reason))
+    return memory.with_effect(replace(effect, status="unsure", reason="", detail=reason))
 
 
 def later(memory: Memory, key: str, not_before: datetime, reason: str, *, nothing_sent: bool) -> Memory:
@@ -63,7 +64,8 @@ def later(memory: Memory, key: str, not_before: datetime, reason: str, *, nothin
     effect = _of(memory, key, "planned", "performing", "unsure")
     if effect.status == "unsure" or not nothing_sent:
         return memory.with_effect(replace(effect, not_before=not_before, detail=reason))
-    return memory.with_effect(replace(effect, status="planned", not_before=not_before, detail=reason))
+    detail = effect.detail if effect.reason else reason
+    return memory.with_effect(replace(effect, status="planned", not_before=not_before, detail=detail))
 
 
 def again(memory: Memory, key: str) -> Memory:
@@ -78,6 +80,14 @@ def retried(memory: Memory, key: str) -> Memory:
     return memory.with_effect(
         replace(effect, status="planned", settled_at=None, not_before=None, attempts=0, reason="", detail="", acknowledged="")
     )
+
+
+def anew(memory: Memory, key: str) -> Memory:
+    """A refusal that passes by itself has had its time: rules, vetoes and claims decide anew. Until it is known what comes of it
+    this time it is still the refusal it was to those who were told.
+    """
+    effect = _of(memory, key, "refused")
+    return memory.with_effect(replace(effect, status="planned", settled_at=None, not_before=None, attempts=0))
 
 
 def looked_for(memory: Memory, key: str) -> Memory:

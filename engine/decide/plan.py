@@ -197,6 +197,7 @@ class _Outbox:
                 attempts=old.attempts,
                 ever_sent=old.ever_sent,
                 sent_at=old.sent_at,
+                reason=old.reason if old.status == "planned" else "",
                 detail=old.detail,
                 claims=old.claims if old.ever_sent else fresh.claims,
             )

@@ -10,7 +10,8 @@ from engine.facts.assemble import Builder
 from engine.facts.effects import EffectState
 from engine.facts.values import Items, Money, Rec
 
-# An effect that only waits, or was withdrawn, is not a fact: no rule can chase its own tail.
+# An effect that only waits, or was withdrawn, is not a fact: no rule can chase its own tail. One that is tried again after it
+# was refused is what it was, until it is known what comes of it.
 _STATUS: Mapping[str, str] = MappingProxyType(
     {
         "performing": "unsure",
@@ -28,7 +29,7 @@ def effect_records(
     """One record for each effect that went out or came to an end; those of shadow rules stay among themselves. `read_back` tells
     of refunds that are seen in what they differ from what was sent.
     """
-    told = [e for e in effects if e.status in _STATUS and e.mode == "live"]
+    told = [e for e in effects if _status(e) and e.mode == "live"]
     return Items(_record(builder, effect, units, read_back) for effect in sorted(told, key=lambda e: e.key))
 
 
@@ -36,7 +37,7 @@ def _record(builder: Builder, effect: EffectState, units: Mapping[str, Rec], rea
     known = {
         "key": effect.key,
         "action": effect.action,
-        "status": _STATUS[effect.status],
+        "status": _status(effect),
         "reason": effect.reason or None,
         "detail": effect.detail or None,
         "subject": effect.subject,
@@ -48,6 +49,11 @@ def _record(builder: Builder, effect: EffectState, units: Mapping[str, Rec], rea
         "difference": read_back.get(effect.key),
     }
     return builder.blank("effect", effect.key, known)
+
+
+def _status(effect: EffectState) -> str | None:
+    tried_again = effect.status in ("planned", "performing") and effect.reason
+    return "refused" if tried_again else _STATUS.get(effect.status)
 
 
 def _amount(effect: EffectState) -> Money | None:

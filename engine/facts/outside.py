@@ -115,6 +115,7 @@ class Action:
     for one subject are a conflict. `once` actions are never repeated for a subject; others may come again when their rule
     holds anew. `quiet` is how long evidence may take to show before an unsure effect is performed once more. `coded` is what
     is sent in the outside's own codes, with what those are: a parameter, or something within one, as the SKUs of a shipment.
+    `passes` are refusals that pass by themselves, by reason, and how long after one it is tried again.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Action:
     sets: str = ""
     quiet: timedelta = timedelta(minutes=20)
     coded: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    passes: Mapping[str, timedelta] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,8 @@ class Dispatch:
 
     def _due(self, row: EffectRow) -> Due | None:
         effect = self._worker.effect(row.case_id, row.entry.key)
+        if effect is not None and effect.status == "refused":
+            effect = self._performing.anew(row.case_id, effect.key)
         if effect is None or effect.status not in {"planned", "unsure"}:
             self._store.outbox.reschedule(row.case_id, row.entry.key, None)
             return None

@@ -96,6 +96,12 @@ class Performing:
         row = self._store.cases.get(case_id)
         return sending.blocked(effect, self._worker.memory(row).effects if row else ())
 
+    def anew(self, case_id: int, key: str) -> EffectState | None:
+        """A refused effect whose refusal passes by itself, planned again. None where nobody asks for it any more."""
+        self._take(case_id, Step("anew", key))
+        effect = self._worker.effect(case_id, key)
+        return effect if effect is not None and effect.status == "planned" else None
+
     def put_off(self, case_id: int, key: str) -> None:
         self._store.outbox.reschedule(case_id, key, self._clock() + BLOCKED_WAIT)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from engine.decide import outcomes
 from engine.decide.memory import Memory, plain, revived
 
-What = Literal["begun", "settled", "settled_elsewhere", "refused", "unsure", "later", "again", "interrupted"]
+What = Literal["begun", "settled", "settled_elsewhere", "refused", "unsure", "later", "again", "anew", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Step:
                 return outcomes.later(memory, self.key, at + self.wait, self.detail, nothing_sent=self.nothing_sent)
             case "again":
                 return outcomes.again(memory, self.key)
+            case "anew":
+                return outcomes.anew(memory, self.key)
             case "interrupted":
                 return outcomes.interrupted(memory)
 

@@ -13,6 +13,7 @@ LONGEST_WITHOUT_LOOK = timedelta(hours=24)
 MOST_SENDS = 3  # sends of which nothing was ever seen
 FIRST_LOOK = timedelta(minutes=1)
 LAST_LOOK = timedelta(hours=1)
+SLOWEST = 6  # times the first wait, before a refusal that lasts is tried again
 SPREAD = 0.25  # of a wait: what failed together does not come again together
 
 
@@ -50,6 +51,12 @@ def next_look(sent_at: datetime, now: datetime, quiet: timedelta | None) -> date
     if quiet is not None and now < sent_at + quiet < look:
         return sent_at + quiet
     return look
+
+
+def next_try(refused_at: datetime, planned_at: datetime, wait: timedelta, key: str) -> datetime:
+    """When something is tried again whose refusal passes by itself: after `wait`, and less often the longer that takes."""
+    longer = min(max(wait, (refused_at - planned_at) / 8), wait * SLOWEST)
+    return refused_at + longer - longer * SPREAD * _share(f"{key}/{refused_at.isoformat()}")
 
 
 def backed_off(key: str, failures: int) -> timedelta:

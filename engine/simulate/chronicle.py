@@ -152,6 +152,7 @@ def _step(moment: Moment, step: Step, seen: Seen | None) -> Line:
         "unsure": f"may or may not have happened: {what}{why}",
         "later": f"put off: {what}{why}",
         "again": f"no sign of it, it may be sent once more: {what}",
+        "anew": f"tried again, what it was refused for may have passed: {what}",
         "interrupted": "the service ended while something was being sent",
     }[step.what]
     rule = effect.rule if effect is not None else ""

@@ -14,7 +14,7 @@ from engine.run.steps import Step
 
 STEPS = st.builds(
     Step,
-    what=st.sampled_from(["begun", "settled", "settled_elsewhere", "refused", "unsure", "later", "again", "interrupted"]),
+    what=st.sampled_from(["begun", "settled", "settled_elsewhere", "refused", "unsure", "later", "again", "anew", "interrupted"]),
     key=st.text(),
     reason=st.text(),
     detail=st.text(),

@@ -95,6 +95,12 @@ class Ways:
                 self._serve(effect, now, opened)
 
     def _serve(self, effect: EffectState, now: datetime, opened: datetime) -> None:
+        if effect.status == "refused":
+            self._step(Step("anew", effect.key), now)
+            tried = self._play.memory.effect(effect.key)
+            if tried is None or tried.status != "planned":
+                return
+            effect = tried
         if effect.status == "planned" and blocked(effect, self._play.memory.effects):
             self._put_off[effect.key] = now + BLOCKED_WAIT
             return
