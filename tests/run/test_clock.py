@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.facts.outside import Feed, Unsure
+from engine.language.batches import Cadence, parse_batch
 from engine.run.clock import ClockStep, ClockWrong, SinceSent, SystemClock, VirtualClock
-from tests.run.small import NOON
+from engine.run.service import Service
+from engine.run.timekeeping import STEPPED
+from engine.store.sqlite import SqliteStore
+from tests.run.small import NOON, Shop, a_sale, an_order, an_rma, small_rules
 
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 
@@ -169,3 +178,149 @@ class TestQuiet:
         since.sent(1, "refund")
         machine.passes(MINUTE)
         assert since.counts_from(1, "refund", sent_at, clock()) == sent_at
+
+
+@dataclass
+class Served:
+    """A service on a machine whose clock can be set; `starts_again` is another process on the same store."""
+
+    path: Path
+    machine: Machine = field(default_factory=Machine)
+    rules: Any = field(default_factory=small_rules)
+
+    def __post_init__(self) -> None:
+        self.shop = Shop(lambda: self.clock())  # noqa: PLW0108 - another clock after each start
+        self.shop.books.orders["A"] = {}
+        self._open()
+
+    def _open(self) -> None:
+        self.clock = self.machine.clock()
+        self.store = SqliteStore.open(self.path)
+        self.service = Service(self.store, self.rules, {"marketplace": self.shop}, self.clock)
+
+    def starts_again(self) -> None:
+        asyncio.run(self.service.close())
+        self._open()
+        self.step()
+
+    def hears(self, **rma: Any) -> None:
+        self.service.hear([an_order(), a_sale(), an_rma(**rma)])
+        self.step()
+
+    def step(self) -> None:
+        asyncio.run(self.service.step())
+
+    def passes(self, time: timedelta, every: timedelta = 5 * MINUTE) -> None:
+        """As a service that runs all the while."""
+        while time > timedelta():
+            self.machine.passes(min(every, time))
+            time -= every
+            self.step()
+
+    def raised(self, rule: str) -> list[Any]:
+        return [row for row in self.store.exceptions.listed(only_open=False) if row.entry.rule == rule]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Served:
+    return Served(tmp_path / "a.db")
+
+
+STEPS: dict[str, Callable[[Served], None]] = {
+    "back": lambda served: served.machine.sets(-5 * HOUR),
+    "back and forth": lambda served: (served.machine.sets(-5 * HOUR), served.step(), served.machine.sets(5 * HOUR))[0],
+    "back across a restart": lambda served: (served.machine.sets(-5 * HOUR), served.starts_again())[0],
+    "forward": lambda served: served.machine.sets(5 * HOUR),
+    "forward across a restart": lambda served: (served.machine.sets(5 * HOUR), served.starts_again())[0],
+}
+
+
+class TestAService:
+    """Whatever is done to the clock while it runs, or while it does not."""
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_what_time_brings_comes_once_and_is_not_lost(self, served: Served, step: str) -> None:
+        """An RMA that is approved for two days is somebody's."""
+        served.hears(status="approved")
+        served.passes(20 * HOUR, every=2 * HOUR)
+        STEPS[step](served)
+        served.passes(timedelta(days=4), every=4 * HOUR)
+        assert [row.closed_at for row in served.raised("slow")] == [None]
+        assert served.clock() >= NOON + 48 * HOUR
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_no_decision_goes_back_in_time(self, served: Served, step: str) -> None:
+        served.hears(status="approved")
+        served.passes(HOUR)
+        STEPS[step](served)
+        served.service.hear([an_rma(status="rejected", at=NOON + HOUR)])
+        served.step()
+        served.passes(timedelta(days=3), every=4 * HOUR)
+        looks = [row.now for row in served.store.cases.decisions(0, 1000)]
+        assert looks == sorted(looks)
+        assert served.store.safekeeping.last_now() == max(looks)
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_an_unsure_refund_is_not_made_again_before_its_quiet_period_really_passed(self, served: Served, step: str) -> None:
+        """The marketplace shows a refund only 15 minutes later, whatever this machine's clock says."""
+        really = [timedelta()]
+        served.shop.books.lag = timedelta(days=9)
+        served.shop.after.append(Unsure("no answer"))
+        served.hears()
+        assert len(served.shop.books.refunds) == 1
+        STEPS[step](served)
+        while really[0] < 15 * MINUTE:
+            served.step()
+            assert len(served.shop.books.refunds) == 1, f"made again after {really[0]}"
+            served.machine.passes(MINUTE)
+            really[0] += MINUTE
+        served.shop.books.lag = timedelta(days=-9)
+        served.passes(6 * HOUR)
+        assert len(served.shop.books.refunds) == 1
+        assert [row.entry.status for row in served.store.outbox.listed(["settled"], 10)] == ["settled"]
+
+    def test_what_never_shows_is_made_again_once_the_quiet_period_is_over(self, served: Served) -> None:
+        served.shop.before.append(Unsure("no answer"))
+        served.hears()
+        served.machine.sets(5 * HOUR)
+        served.passes(19 * MINUTE, every=MINUTE)
+        assert served.shop.books.refunds == []
+        served.passes(HOUR)
+        assert len(served.shop.books.refunds) == 1
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_a_batch_leaves_once(self, tmp_path: Path, step: str) -> None:
+        daily = Cadence(parse_batch("daily 14:00"))
+        served = Served(tmp_path / "a.db", rules=small_rules(cadence={"marketplace.refund": daily}))
+        served.hears()
+        served.passes(2 * HOUR)
+        assert len(served.shop.books.refunds) == 1
+        STEPS[step](served)
+        served.passes(timedelta(days=2), every=4 * HOUR)
+        assert len(served.shop.books.refunds) == 1
+
+    def test_what_is_polled_goes_on_while_the_clock_is_caught_up_with(self, served: Served) -> None:
+        served.shop.feeds = {"orders": Feed("orders", timedelta(hours=1))}
+        served.machine.sets(-20 * HOUR)
+        served.passes(10 * HOUR)
+        assert 4 <= len([asked for asked in served.shop.asked if asked.startswith("poll")]) <= 7
+
+    def test_a_step_is_told_once_and_closes_by_itself(self, served: Served) -> None:
+        served.machine.sets(-HOUR)
+        served.step()
+        told = served.service.status()["clock"]
+        assert (told["ahead_seconds"], [step["seconds"] for step in told["stepped"]]) == (3600, [-3600])
+        served.passes(3 * HOUR)
+        (row,) = served.raised(STEPPED)
+        assert "went back by 1h: the service goes on by its own time, at half speed" in row.entry.title
+        assert (row.closed_at, served.service.status()["clock"]["ahead_seconds"]) == (None, 0)
+        served.starts_again()
+        served.passes(26 * HOUR, every=2 * HOUR)
+        (row,) = served.raised(STEPPED)
+        assert row.why_closed == "the clock has been steady for a day"
+
+    def test_a_step_forward_is_told_too(self, served: Served) -> None:
+        served.machine.sets(3 * HOUR)
+        served.step()
+        (row,) = served.raised(STEPPED)
+        assert "went forward by 3h, or the machine was asleep: what fell due meanwhile is done now" in row.entry.title
