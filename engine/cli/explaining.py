@@ -18,6 +18,7 @@ from engine.language.ruleset import RuleSet
 from engine.language.show import show
 from engine.run.story import Said, Told
 from engine.simulate.chronicle import CAUSES, Line
+from engine.store.safekeeping import Late, Lateness, late_by
 
 STATUS_STYLE = {
     "settled": "green",
@@ -62,8 +63,8 @@ def explanation(found: Explained, *, every: bool) -> Iterator[Text]:
         yield from _facts(decision)
         yield from _pieces(found.story)
         if not found.unit:
-            yield from _section("Sent and to be sent", _effects(decision), "Nothing has been asked for.")
-            yield from _section("For people", _exceptions(decision), "Nobody has to look at this case.")
+            yield from _section("Sent and to be sent", _effects(decision, found.late), "Nothing has been asked for.")
+            yield from _section("For people", _exceptions(decision, found.late), "Nobody has to look at this case.")
     if found.unit and not found.rule:
         return
     yield from _section("Rules that hold", _told(entries, "held", every=every), "" if found.rule else "No rule holds.")
@@ -185,9 +186,9 @@ def _in(depth: int, line: Text) -> Text:
     return Text("  " * depth).append_text(line)
 
 
-def _effects(decision: Decision) -> Iterator[Text]:
+def _effects(decision: Decision, late: Lateness) -> Iterator[Text]:
     for effect in sorted(decision.memory.effects, key=lambda e: (e.planned_at, e.key)):
-        yield _effect(effect)
+        yield _effect(effect).append_text(_late(late.get(("effect", effect.key, effect.planned_at))))
         if effect.reason or effect.detail:
             said = ": ".join(t for t in (effect.reason, effect.detail) if t)
             yield _in(1, Text(said, style="red" if effect.status == "refused" else "dim"))
@@ -206,12 +207,17 @@ def _effect(effect: EffectState) -> Text:
     )
 
 
-def _exceptions(decision: Decision) -> Iterator[Text]:
+def _late(late: Late | None) -> Text:
+    return Text() if late is None else Text(f"  late by {late_by(late)}: it was due {show(late.due_at)}", style="yellow")
+
+
+def _exceptions(decision: Decision, late: Lateness) -> Iterator[Text]:
     for one in decision.exceptions:
         until = f" until {show(one.until)}" if one.until else ""
         how = "only shown, its rule is in shadow," if one.mode == "shadow" else f"{one.state}{until}"
         state = f"  {one.owner}, {how} since {show(one.opened_at)}"
-        yield Text.assemble((f"{one.severity} ", "red"), (one.title, "bold"), (state, "dim"))
+        since = _late(late.get(("exception", one.key, one.opened_at)))
+        yield Text.assemble((f"{one.severity} ", "red"), (one.title, "bold"), (state, "dim"), since)
         if one.runbook:
             yield _in(1, Text(one.runbook))
         for name, meaning in one.answers.items():

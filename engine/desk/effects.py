@@ -25,6 +25,7 @@ from engine.problems import did_you_mean
 from engine.run.deeds import Deed
 from engine.run.steps import Step
 from engine.store.base import EffectRow, Store
+from engine.store.safekeeping import Lateness, late_by
 
 Json = dict[str, Any]
 STATUSES = ("planned", "performing", "unsure", "settled", "settled_elsewhere", "refused", "acknowledged", "withdrawn")
@@ -147,10 +148,11 @@ def for_many(store: Store, which: Which) -> list[Found]:
 def listed(database: Path | None, client: str | None, which: Which) -> list[Json]:
     """The oldest first."""
     with visited(database, client) as store:
-        return [effect_json(one) for one in chosen(store, which)]
+        late = store.safekeeping.late()
+        return [effect_json(one, late) for one in chosen(store, which)]
 
 
-def effect_json(one: Found) -> Json:
+def effect_json(one: Found, late: Lateness) -> Json:
     entry = one.row.entry
     told: Json = {
         "number": one.row.id,
@@ -171,6 +173,7 @@ def effect_json(one: Found) -> Json:
     for name in ("planned_at", "sent_at", "settled_at"):
         at: datetime | None = getattr(entry, name)
         told[name] = at.isoformat() if at is not None else None
+    told["late_by"] = late_by(late.get(("effect", entry.key, entry.planned_at)))
     told["next_at"] = entry.due_at.isoformat() if entry.due_at is not None else None
     return told | ({"acknowledged": one.state.acknowledged} if one.state is not None and one.state.acknowledged else {})
 
@@ -185,6 +188,7 @@ def table(rows: Sequence[Json], *, everything: bool) -> Table | Text:
         what = Text.assemble(f"{row['action']} for {row['subject']}", (f"\n{row['key']}  {row['case']}", "dim"))
         why = ": ".join(text for text in (row["reason"], row["detail"]) if text)
         status = f"{row['status']}\n{row['acknowledged']}" if row.get("acknowledged") else row["status"]
+        status += f"\nlate by {row['late_by']}" if row["late_by"] else ""
         found.add_row(str(row["number"]), what, status, why, _when(row["next_at"]) if row["next_at"] else "")
     return found
 
@@ -199,7 +203,7 @@ def shown(database: Path | None, client: str | None, name: str) -> Json:
         one = _Reader(store).found(_one(store, name))
         rule_set = active_rule_set(store)
         row, entry = one.row, one.row.entry
-        told = effect_json(one)
+        told = effect_json(one, store.safekeeping.late(one.row.case_id))
         rule = rule_set.rule(entry.rule)
         told["rule_place"] = str(rule.place) if rule is not None else ""
         told["rule_title"] = rule.title if rule is not None else ""

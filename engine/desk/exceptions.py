@@ -17,6 +17,7 @@ from engine.desk.stored import NotFound, active_rule_set, memory_of, store_path,
 from engine.problems import did_you_mean
 from engine.run.deeds import Deed
 from engine.store.base import ExceptionRow, Store
+from engine.store.safekeeping import Lateness, late_by
 
 Json = dict[str, Any]
 SEVERITIES = ("critical", "high", "medium", "low")
@@ -34,6 +35,7 @@ def listed(
         if case and not cases:
             raise NotFound(f"no case, order, RMA, parcel or other record is called {case!r}")
         rows = store.exceptions.listed(only_open=only_open, limit=MOST)
+        late = store.safekeeping.late()
     wanted = [
         r
         for r in rows
@@ -41,10 +43,12 @@ def listed(
         and severity in ("", r.entry.severity)
         and (not case or r.case_id in cases)
     ]
-    return [row_json(r) for r in sorted(wanted, key=lambda r: (SEVERITIES.index(r.entry.severity), r.entry.opened_at, r.id))]
+    return [
+        row_json(r, late) for r in sorted(wanted, key=lambda r: (SEVERITIES.index(r.entry.severity), r.entry.opened_at, r.id))
+    ]
 
 
-def row_json(row: ExceptionRow) -> Json:
+def row_json(row: ExceptionRow, late: Lateness) -> Json:
     entry = row.entry
     return {
         "number": row.id,
@@ -59,6 +63,7 @@ def row_json(row: ExceptionRow) -> Json:
         "answers": json.loads(entry.answers),
         "state": "closed" if row.closed_at else entry.state,
         "opened_at": entry.opened_at.isoformat(),
+        "late_by": late_by(late.get(("exception", entry.key, entry.opened_at))),
         "until": entry.until.isoformat() if entry.until and not row.closed_at else None,
         "closed_at": row.closed_at.isoformat() if row.closed_at else None,
         "why_closed": row.why_closed,
@@ -72,6 +77,7 @@ def table(rows: Sequence[Json]) -> Table | Text:
     for row in rows:
         what = Text.assemble(row["title"], (f"\n{row['case'] or 'the client'}  {row['rule']}", "dim"))
         state = f"{row['state']}\n{row['why_closed']}" if row["why_closed"] else row["state"]
+        state += f"\nlate by {row['late_by']}" if row["late_by"] else ""
         owner = f"{row['owner']}\n{row['assigned_to']}" if row["assigned_to"] else row["owner"]
         found.add_row(str(row["number"]), owner, row["severity"], what, ", ".join(row["answers"]) or "resolve", state)
     return found
@@ -81,7 +87,7 @@ def shown(database: Path | None, client: str | None, number: int) -> Json:
     """One of them, with the line of its rule and everything people did about it. Raises `NotFound`."""
     with visited(database, client) as store:
         row = _one(store, number)
-        told = row_json(row)
+        told = row_json(row, store.safekeeping.late(row.case_id))
         rule = active_rule_set(store).rule(row.entry.rule)
         told["place"] = str(rule.place) if rule is not None else ""
         told["about"] = row.entry.about
@@ -104,6 +110,8 @@ def shown_lines(told: Json) -> list[Text]:
     if told["closed_at"]:
         state = f"  closed {_when(told['closed_at'])}: {told['why_closed']}; opened {_when(told['opened_at'])}"
     lines.append(Text(state))
+    if told["late_by"]:
+        lines.append(Text(f"  late by {told['late_by']}: the service was not there when it fell due", style="yellow"))
     lines.append(Text(f"  rule {told['rule']}  {told['place']}".rstrip(), style="dim"))
     for done in told["trail"]:
         value = f' "{done["value"]}"' if done.get("value") else f" to {done['to'] or 'nobody'}" if "to" in done else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from engine.run.story import NOTHING, Known, Told, story, story_to_json
 from engine.simulate.chronicle import Line, chronicle, known_by, line_to_json
 from engine.simulate.history import read
 from engine.simulate.life import Life, NoLife, life_in, life_in_store
+from engine.store.safekeeping import Lateness, late_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Explained:
     note: str = ""
     unit: str = ""
     rule: str = ""
+    late: Lateness = field(default_factory=dict)
 
     @property
     def story(self) -> tuple[Told, ...]:
@@ -83,6 +85,10 @@ def explained_json(found: Explained) -> dict[str, Any]:
     if found.rule:
         told["trace"] = [entry for entry in told["trace"] if entry["rule"] == found.rule]
     told["story"] = story_to_json(found.story)
+    told["late"] = [
+        {"what": one.what, "key": one.key, "due_at": one.due_at.isoformat(), "at": one.at.isoformat(), "late_by": late_by(one)}
+        for one in found.late.values()
+    ]
     told["timeline"] = [line_to_json(line) for line in found.timeline]
     return told | ({"at": found.at.isoformat()} if found.at else {}) | ({"note": found.note} if found.note else {})
 
@@ -104,7 +110,9 @@ def _from_store(asked: Asked, at: datetime | None, *, life_wanted: bool) -> Expl
     rule_set, decision = stored_decision(asked.root, asked.database, asked.client, asked.case)
     try:
         with visited(asked.database, asked.client) as store:
-            life = life_in_store(store, one_case(store, asked.case))
+            row = one_case(store, asked.case)
+            late = store.safekeeping.late(row.id)
+            life = life_in_store(store, row)
     except (NoLife, ProblemsFound) as no:
         why = next(iter(no.problems)).message if isinstance(no, ProblemsFound) else str(no)
         if at is not None or life_wanted:
@@ -114,9 +122,9 @@ def _from_store(asked: Asked, at: datetime | None, *, life_wanted: bool) -> Expl
         now = max(datetime.now(UTC), life.ends)
         if at > now:
             raise NotFound(f"{show(at)} is still to come: it is {show(now)}, and nobody knows what will have been seen by then")
-        return _at(life, at, asked)
+        return replace(_at(life, at, asked), late=late)
     known = known_by(life, life.decided[-1])
-    return Explained(rule_set, decision, None, known, life, _inexact(life), asked.unit, asked.rule)
+    return Explained(rule_set, decision, None, known, life, _inexact(life), asked.unit, asked.rule, late)
 
 
 def _at(life: Life, at: datetime | None, asked: Asked) -> Explained:

@@ -26,6 +26,7 @@ from engine.facts.record import RecordState
 from engine.language.ruleset import RuleSet
 from engine.run.cadence import due_at
 from engine.run.clock import Clock
+from engine.run.lateness import late
 from engine.run.logs import where
 from engine.run.summary import effect_entry, exception_entry, summary_text
 from engine.store.base import CaseRow, ExceptionEntry, Store
@@ -143,6 +144,7 @@ class Worker:
             decision = decide(self.rule_set, case, given, now, self._passes.get(row.id))
             left = after(decision) if after else decision.memory
             self._keep(row, case, decision, was, left)
+            self._store.safekeeping.note_late(row.id, late(row.wake_at, was, decision))
             if behind:
                 self.reschedule(row.id)
         self._behind.difference_update((case_id, row.id))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
+
+from engine.language.durations import show_duration
 
 What = Literal["effect", "exception"]
 
@@ -22,6 +24,9 @@ class Late:
     @property
     def by(self) -> timedelta:
         return self.at - self.due_at
+
+
+Lateness = Mapping[tuple[What, str, datetime], Late]  # by what it is, its key, and when it came
 
 
 class Safekeeping(Protocol):
@@ -43,4 +48,11 @@ class Safekeeping(Protocol):
 
     def note_late(self, case_id: int, found: Iterable[Late]) -> None: ...
 
-    def late(self, case_id: int) -> list[Late]: ...
+    def late(self, case_id: int | None = None) -> Lateness:
+        """What was late, of one case or of all."""
+        ...
+
+
+def late_by(late: Late | None) -> str | None:
+    """How late, as an author would write it: `3h 20m`."""
+    return None if late is None else show_duration(timedelta(seconds=round(late.by.total_seconds())))

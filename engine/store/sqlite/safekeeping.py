@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from engine.store.safekeeping import Late
+from engine.store.safekeeping import Late, Lateness
 from engine.store.sqlite.connection import Connection
 from engine.store.stamps import instant, instant_or_none, stamp
 
@@ -34,6 +34,10 @@ class SqliteSafekeeping:
             [(case_id, late.what, late.key, stamp(late.due_at), stamp(late.at)) for late in found],
         )
 
-    def late(self, case_id: int) -> list[Late]:
-        rows = self._run("select kind, key, due_at, at from late where case_id = ? order by id", (case_id,))
-        return [Late(what, key, instant(due_at), instant(at)) for what, key, due_at, at in rows]
+    def late(self, case_id: int | None = None) -> Lateness:
+        rows = self._run(
+            "select kind, key, due_at, at from late where :case_id is null or case_id = :case_id order by id",
+            {"case_id": case_id},
+        )
+        found = [Late(what, key, instant(due_at), instant(at)) for what, key, due_at, at in rows]
+        return {(late.what, late.key, late.at): late for late in found}
