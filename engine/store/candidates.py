@@ -100,6 +100,10 @@ class Candidates(Protocol):
         """By the name of the case."""
         ...
 
+    def differing(self, run_id: int) -> set[int]:
+        """The cases in which something differs."""
+        ...
+
     def kept(self, run_id: int) -> int:
         """How many cases are kept."""
         ...

@@ -412,6 +412,7 @@ create table candidate_runs (
 );
 
 create table candidate_cases (
+    id integer primary key,
     run_id integer not null references candidate_runs (id),
     case_id integer not null,
     name text not null,
@@ -420,9 +421,10 @@ create table candidate_cases (
     next_at text,
     was text not null,
     now text not null,
-    differences integer not null,
-    primary key (run_id, case_id)
-) without rowid;
+    differences integer not null
+);
+create unique index candidate_cases_by_case on candidate_cases (run_id, case_id);
+create index candidate_cases_by_age on candidate_cases (run_id, (differences > 0), looked_at);
 create index candidate_cases_due on candidate_cases (run_id, next_at) where next_at is not null;
 
 create table candidate_requests (

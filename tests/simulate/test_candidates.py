@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from engine.cli.app import app
 from engine.run.deeds import Deed
 from engine.run.refs import files_at
+from engine.simulate.candidates import beside as module
 from engine.simulate.candidates import work
 from engine.simulate.candidates.beside import Refused
 from engine.simulate.candidates.process import Answered, Asked, Beyond, CandidateGone
@@ -345,6 +346,9 @@ class TestItsLife:
                 assert outcome in request.outcome
             assert candidates.requested() == []
             assert candidates.runs(1)[0].why_ended == "stopped by ben"
+            trail = [(entry.by, entry.did, entry.about) for entry in beside.world.store.audit.entries(0, 100)]
+            hash_ = candidates.runs(1)[0].hash
+            assert trail[-2:] == [("ana", "put in shadow", hash_), ("ben", "took out of shadow", hash_)]
 
         told(tmp_path, EARLY, story, start=False)
 
@@ -379,6 +383,38 @@ class TestItsLife:
         assert result.kinds["effect added", "refund_at_once"] == 9
         assert result.after.counts["cases"] == 9
         assert sum(result.after.money.values()) == 450
+
+
+def test_beside_a_service_it_does_what_is_asked_and_ends_with_it_whatever_it_is_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0)
+    monkeypatch.setattr(module, "GLANCE", 0)
+
+    async def run() -> None:
+        beside, asked = watched(tmp_path, EARLY), asyncio.Event()
+
+        class Endless(Here):
+            async def answer(self, _: Asked) -> Answered:
+                asked.set()
+                await asyncio.Event().wait()
+                raise AssertionError
+
+        beside.beside._begin = Endless
+        stop = asyncio.Event()
+        running = asyncio.create_task(beside.beside.run(stop))
+        beside.world.store.candidates.request(str(beside.folder), "ana", NOON)
+        await beside.world.hear(an_order("A"), an_rma("1", "A", "Approved"))
+        async with asyncio.timeout(30):
+            await asked.wait()
+        assert beside.beside.status()["by"] == "ana"
+        stop.set()
+        await running
+        assert beside.world.service.worker.told is None
+        assert beside.world.store.candidates.running() is not None
+        await beside.world.service.close()
+
+    asyncio.run(run())
 
 
 class TestInAProcessOfItsOwn:

@@ -18,6 +18,7 @@ import structlog
 
 from engine.language.files import Files
 from engine.problems import ProblemsFound
+from engine.run.audit import INSTEP
 from engine.run.candidate import Candidate, candidate_of
 from engine.run.logs import where
 from engine.run.past_rules import NoSuchRuleSet
@@ -39,7 +40,7 @@ GLANCE = 1.0  # seconds between looks at the files
 MOST_FAULTS = 5  # cases that could not be decided, before it is stopped
 MOST_DEATHS = 3  # of its process
 KEPT_RUNS = 3  # whose cases are kept one by one
-BY_ITSELF = "instep"
+SHADOWED, UNSHADOWED = "put in shadow", "took out of shadow"  # in the audit trail
 ACTIVE = "it is the active rule set now"
 
 Begin = Callable[[Mapping[str, bytes], str, datetime], Deciding]
@@ -84,29 +85,35 @@ class Beside:
     # --- from outside ---
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`. No fault in here ends the service."""
+        """Until `stop`, whatever the candidate is at. No fault in here ends the service."""
+        stopping, working = asyncio.create_task(stop.wait()), asyncio.create_task(self._go_on())
         try:
-            await self.resume()
-            looked = 0.0
-            while not stop.is_set():
-                try:
-                    await self.grant()
-                    clock = asyncio.get_running_loop().time()
-                    if clock - looked >= GLANCE:
-                        looked = clock
-                        await self.read_again()
-                    busy = await self.round()
-                except StoreTrouble:
-                    raise
-                except Exception as fault:
-                    self._log.error("candidate_failed", **where(fault))
-                    self._end(f"a fault of instep: {type(fault).__name__}: {fault}")
-                    busy = False
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(BREATH if busy and not self._store.journal.behind() else PAUSE):
-                        await stop.wait()
+            await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for task in (stopping, working):
+                task.cancel()
             self.close()
+        with suppress(asyncio.CancelledError):
+            await working
+
+    async def _go_on(self) -> None:
+        await self.resume()
+        looked = 0.0
+        while True:
+            busy = False
+            try:
+                clock = asyncio.get_running_loop().time()
+                if clock - looked >= GLANCE:
+                    looked = clock
+                    await self.grant()
+                    await self.read_again()
+                busy = await self.round()
+            except StoreTrouble:
+                raise
+            except Exception as fault:
+                self._log.error("candidate_failed", **where(fault))
+                self._end(f"a fault of instep: {type(fault).__name__}: {fault}")
+            await asyncio.sleep(BREATH if busy and not self._store.journal.behind() else PAUSE)
 
     async def start(self, ref: str, by: str) -> str:
         """Begins with this candidate, or goes on with it. Answers what is so now. Raises `Refused`."""
@@ -115,7 +122,7 @@ class Beside:
         new = made.candidate.rule_set.hash
         if run is not None and (run.hash, run.against) == (new, active):
             return f"the candidate {new} runs beside {active} already"
-        self._end(f"{new} was started by {by}")
+        self._end(f"{new} was started by {by}", by)
         self._go(made, None, by)
         return f"the candidate {new} runs beside {active}"
 
@@ -139,7 +146,7 @@ class Beside:
         else:
             self._run = run
             self._end("other rules were found at the start")
-            self._go(made, None, BY_ITSELF)
+            self._go(made, None, INSTEP)
 
     async def grant(self) -> None:
         """Looks after what was asked for: `instep shadow start` and `instep shadow stop`."""
@@ -168,7 +175,7 @@ class Beside:
         self._problem = ""
         if new.candidate.rule_set.hash != made.candidate.rule_set.hash:
             self._end("its files changed")
-            self._go(new, None, BY_ITSELF)
+            self._go(new, None, INSTEP)
 
     async def round(self) -> bool:
         """A little of what waits. True if there was anything."""
@@ -249,7 +256,9 @@ class Beside:
         now, candidates = self._service.clock(), self._store.candidates
         if run is None:
             with self._store.transaction():
-                id_ = candidates.begin(made.ref, made.candidate.rule_set.hash, self._service.rule_set.hash, by, now)
+                hash_, against = made.candidate.rule_set.hash, self._service.rule_set.hash
+                id_ = candidates.begin(made.ref, hash_, against, by, now)
+                self._store.audit.append(now, by, SHADOWED, hash_, details={"ref": made.ref, "against": against})
                 candidates.forget_runs(KEPT_RUNS)
             run = candidates.run(id_)
         if run is None:
@@ -262,14 +271,16 @@ class Beside:
         self._listen(self._waiting)
         self._log.info("candidate_runs", rule_set=run.hash, against=run.against, ref=run.ref, by=run.started_by)
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str, by: str = INSTEP) -> None:
         run = self._run
         self.close()
         self._run = self._made = self._work = None
         self._waiting.clear()
         if run is not None:
             with self._store.transaction():
-                self._store.candidates.end(run.id, self._service.clock(), why)
+                now = self._service.clock()
+                self._store.candidates.end(run.id, now, why)
+                self._store.audit.append(now, by, UNSHADOWED, run.hash, reason=why)
             self._log.info("candidate_ended", rule_set=run.hash, why=why)
 
     def _listen(self, waiting: Waiting | None) -> None:
@@ -299,7 +310,7 @@ class Beside:
             self._end(ACTIVE)
         elif maps_alike(active, made.candidate.rule_set):
             self._end(f"{active.hash} is active now")
-            self._go(made, None, BY_ITSELF)
+            self._go(made, None, INSTEP)
         else:
             self._end(f"{active.hash} is active now, and maps payloads otherwise")
 
@@ -308,7 +319,7 @@ class Beside:
             run = self._run
             if run is None:
                 return "no candidate runs", False
-            self._end(f"stopped by {request.asked_by}")
+            self._end(f"stopped by {request.asked_by}", request.asked_by)
             return f"the candidate {run.hash} no longer runs beside the active rule set", True
         try:
             return await self.start(request.ref, request.asked_by), True

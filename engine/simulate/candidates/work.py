@@ -27,7 +27,7 @@ class Work:
         self._most_kept = most_kept
         self._taking_up = True
         self._cannot: set[int] = set()  # cases that cannot be decided now: that is somebody's already
-        self.differing = {row.case_id for row in self._kept_of.rows(run.id) if row.differences}
+        self.differing = self._kept_of.differing(run.id)
         self.faults = 0
         self.fault = ""
 

@@ -86,6 +86,10 @@ class SqliteCandidates:
         for row in self._run(f"{_CASES} where s.run_id = ? order by s.name", (run_id,)):
             yield _beside(row)
 
+    def differing(self, run_id: int) -> set[int]:
+        found = self._run("select case_id from candidate_cases where run_id = ? and differences > 0", (run_id,))
+        return {row[0] for row in found}
+
     def kept(self, run_id: int) -> int:
         return int(self._run("select count(*) from candidate_cases where run_id = ?", (run_id,)).fetchone()[0])
 
