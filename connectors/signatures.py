@@ -15,38 +15,20 @@ from typing import Annotated
 
 from pydantic import AfterValidator, SecretStr
 
-SHORTEST_TOKEN = 20  # characters of a token that alone opens an endpoint: past all guessing where they are random
-SHORTEST_KEY = 16  # characters or bytes of a key that signs
-FEWEST_DIFFERENT = 8  # characters in either: "aaaaaaaaaaaaaaaaaaaaaaaa" is long and no secret
+from engine.facts.secrecy import SHORTEST_KEY, same, unguessable
+
 EASYPOST_PREFIX = "hmac-sha256-hex="
 STANDARD_WEBHOOKS_TOLERANCE = timedelta(minutes=5)  # standardwebhooks.com: older deliveries may be replays
-
-
-def _strong(secret: SecretStr, shortest: int) -> SecretStr:
-    text = secret.get_secret_value()
-    if text and (len(text) < shortest or len(set(text)) < FEWEST_DIFFERENT):
-        raise ValueError(
-            f"it can be guessed: at least {shortest} characters are wanted, {FEWEST_DIFFERENT} of them different;"
-            ' python3 -c "import secrets; print(secrets.token_urlsafe(32))" makes one'
-        )
-    return secret
 
 
 def _signs(secret: SecretStr) -> SecretStr:
     if not secret:
         raise ValueError("it is empty, and would prove nothing")
-    return _strong(secret, SHORTEST_KEY)
+    return unguessable(secret, SHORTEST_KEY)
 
 
-UrlToken = Annotated[SecretStr, AfterValidator(lambda secret: _strong(secret, SHORTEST_TOKEN))]
+UrlToken = Annotated[SecretStr, AfterValidator(unguessable)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signs)]
-
-
-def same(given: str, expected: str) -> bool:
-    """Whether two texts are equal, in constant time. Never true of an empty expectation."""
-    left = given.encode("utf-8", "backslashreplace")
-    right = expected.encode("utf-8", "backslashreplace")
-    return bool(right) and hmac.compare_digest(left, right)
 
 
 def easypost_signature(body: bytes, secret: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from connectors.bodies import object_of
-from connectors.signatures import same
 from engine.facts.outside import Rejected, WebhookRequest
+from engine.facts.secrecy import same
 
 
 def rma_named(request: WebhookRequest, token: SecretStr) -> str:

@@ -16,7 +16,7 @@ from connectors.shipbob.client import Return, ShipBobClient
 from connectors.shipbob.expected import AWAITING, CANCELLED, foremost, reference_of, request_body, status_of
 from connectors.shipbob.limits import QUOTA
 from connectors.shipbob.webhooks import RETURN, RETURN_BY_ID, read
-from connectors.signatures import SHORTEST_KEY, standard_webhooks_key
+from connectors.signatures import standard_webhooks_key
 from engine.facts.budget import Quota
 from engine.facts.outside import (
     Action,
@@ -37,6 +37,7 @@ from engine.facts.outside import (
     WebhookRequest,
 )
 from engine.facts.schema import record_of
+from engine.facts.secrecy import SHORTEST_KEY
 
 OVERLAP = timedelta(hours=1)  # of polls by date: their clock is not ours
 CLOCKS_APART = timedelta(minutes=5)

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import BaseModel, Field, SecretStr, StrictInt, ValidationError
 
 from connectors.bodies import json_of
-from connectors.signatures import from_shopify, same
+from connectors.signatures import from_shopify
 from engine.facts.outside import Rejected, WebhookRequest
+from engine.facts.secrecy import same
 
 
 class _Order(BaseModel):

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from engine.decide.decision import Decision
 from engine.decide.memory import Answer, ExceptionState, HoldClock, Memory, Occurrence, effect_to_json
@@ -22,9 +22,14 @@ from engine.facts.record import RecordState
 from engine.language.ruleset import Mode, RuleSet
 from engine.problems import did_you_mean
 
-_SHAPES: Mapping[type, TypeAdapter[Any]] = {
-    shape: TypeAdapter(shape) for shape in (HoldClock, ExceptionState, Answer, Occurrence, EffectState)
-}
+
+def _shape(held: type) -> type[BaseModel]:
+    """What the fields of a dataclass have to be, as a model that checks it."""
+    wanted: dict[str, Any] = {name: (type_, ...) for name, type_ in get_type_hints(held).items()}
+    return create_model(held.__name__, __config__=ConfigDict(strict=True), **wanted)
+
+
+_SHAPES = {held: _shape(held) for held in (HoldClock, ExceptionState, Answer, Occurrence, EffectState)}
 
 
 class BadDocument(ValueError):  # noqa: N818
@@ -60,7 +65,7 @@ def _memory(given_memory: Any) -> Memory:
     )
     for one in held:
         try:
-            _SHAPES[type(one)].validate_python({f.name: getattr(one, f.name) for f in fields(one)}, strict=True)
+            _SHAPES[type(one)].model_validate({f.name: getattr(one, f.name) for f in fields(one)})
         except ValidationError as faults:
             wrong = faults.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(step) for step in wrong["loc"])

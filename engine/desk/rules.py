@@ -98,7 +98,9 @@ def outcome_of(request: Callable[[], ActivationRequest | CandidateRequest | None
     while True:
         found = request()
         if found is not None and found.done_at is not None:
-            return found.outcome[:1].upper() + found.outcome[1:] + ".", found.fine
+            first = found.outcome.partition(" ")[0]
+            said = found.outcome[:1].upper() + found.outcome[1:] if first.isalpha() else found.outcome  # a hash stays as it is
+            return f"{said}.", found.fine
         if time.monotonic() >= end:
             return "Noted. The service has not done it yet; it does at the latest when it is started again.", True
         time.sleep(GLANCE)

@@ -131,6 +131,12 @@ class Retention(Strict):
     )
 
 
+class SecretName(Strict):
+    """The name of a secret, `{secret: NAME}`; its value never stands in a file."""
+
+    secret: str = Field(min_length=1, description="Its name in the environment or a .env file")
+
+
 class ClientConfig(Strict):
     """`client.yaml`. Secrets in it are still only named; see `resolve_secrets`."""
 
@@ -157,6 +163,10 @@ class ClientConfig(Strict):
     retention: Retention | None = Field(
         default=None,
         description="How long payloads are kept, else for ever. They leave into a file, by instep events prune",
+    )
+    status_token: SecretName | None = Field(
+        default=None,
+        description="Who sends it as a bearer token sees /healthz whole and /metrics; without it, who asks from this machine",
     )
     max_new_effects: int = Field(
         default=20, ge=0, description="A changed rule set that would at once send more than this waits for instep rules activate"

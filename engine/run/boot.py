@@ -11,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 
 from engine.facts.budget import Limit
 from engine.facts.outside import Codes, Connector
+from engine.facts.secrecy import unguessable
 from engine.language.client import ClientConfig
 from engine.language.pack import client_directory, code_places
 from engine.language.secrets import resolve_secrets
@@ -59,6 +60,7 @@ def open_client(
     store = SqliteStore.open(store_path, synchronous=synchronous)
     try:
         start = choose(store, clock, client, disk, made)
+        token = _status_token(root, start.begin.config)
         service = Service(
             store, start.begin.rule_set, connected(start.begin), clock, limits=_limits(start.begin.config),
             files=start.begin.texts, codes=codes, before=start.before, by=start.by, why=start.why,
@@ -67,6 +69,7 @@ def open_client(
         )  # fmt: skip
         for request_id, outcome, fine in start.answers:
             store.rule_sets.answer_request(request_id, clock(), outcome, fine=fine)
+        service.status_token = token
         return Served(service, Reload(service, root, start.state))
     except BaseException:
         store.close()
@@ -128,6 +131,22 @@ def _built(root: Path, config: ClientConfig, given: Container[str], clock: Clock
     if problems:
         raise ProblemsFound(problems)
     return built
+
+
+def _status_token(root: Path, config: ClientConfig) -> SecretStr | None:
+    """Who has this may see the service's state from anywhere. Raises `ProblemsFound`."""
+    if config.status_token is None:
+        return None
+    place = client_place(config.client)
+    found = resolve_secrets(
+        {"status_token": {"secret": config.status_token.secret}}, client_directory(root, config.client), place=place
+    )
+    try:
+        return unguessable(found["status_token"])
+    except ValueError as weak:
+        problems = Problems()
+        problems.add(place, "connector-setting", f"status_token: {weak}")
+        raise ProblemsFound(problems) from None
 
 
 def _said_of(message: str, settings: Mapping[str, Any], keys: tuple[int | str, ...]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
+from pydantic import SecretStr
 
 from engine.facts.budget import Limit
 from engine.facts.outside import Codes, Connector, Event, Hint
@@ -99,6 +100,7 @@ class Service:
         self._codes = codes if codes is not None else LiveCodes()
         self.rules_status: Callable[[], dict[str, Any]] = dict
         self.candidate_status: Callable[[], dict[str, Any] | None] = lambda: None
+        self.status_token: SecretStr | None = None  # who has it may see the status from anywhere; nobody else then
         self.activate(rule_set, files or {}, by=by, why=why, passed_over=passed_over, before=before)
         with store.transaction():
             audit.started(store, clock(), rule_set.hash, settings)

@@ -19,6 +19,7 @@ from engine.facts.outside import Connector, Event, Hint, Rejected, WebhookReques
 from engine.run.acknowledging import NotKept
 from engine.run.front import closed
 from engine.run.health import health_of
+from engine.run.insiders import is_insider, turned_away
 from engine.run.journalling import Written
 from engine.run.logs import where
 from engine.run.metrics import METRICS_TYPE, metrics_text
@@ -51,7 +52,8 @@ class Unavailable(Exception):  # noqa: N818 - named for what it tells
 
 
 def webhook_app(service: Service, behind: Behind | None = None, received: Received | None = None) -> Starlette:
-    """`POST /webhooks/{connector}` with an optional token in the path or as `?token=`; `GET /healthz` and `GET /metrics`.
+    """`POST /webhooks/{connector}` with an optional token in the path or as `?token=`; `GET /healthz` and `GET /metrics`,
+    of which strangers are told next to nothing.
 
     Without `behind` everything happens on the service's own loop.
     """
@@ -59,11 +61,15 @@ def webhook_app(service: Service, behind: Behind | None = None, received: Receiv
     received = received or Received()
     door = _Door(service, behind, received)
 
-    async def health(_: Request) -> Response:
+    async def health(request: Request) -> Response:
         told = health_of(await behind.status())
+        if not is_insider(request, service.status_token):
+            told = {"live": told["live"], "ready": told["ready"]}
         return JSONResponse(told, status_code=200 if told["ready"] else 503)
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        if not is_insider(request, service.status_token):
+            return turned_away(service.status_token)
         return Response(metrics_text(await behind.status()) + received.text(), media_type=METRICS_TYPE)
 
     async def not_now(_: Request, trouble: Exception) -> Response:

@@ -24,7 +24,6 @@ from connectors.signatures import (
     from_easypost,
     from_shopify,
     from_standard_webhooks,
-    same,
     shopify_signature,
     standard_webhooks_signature,
 )
@@ -46,6 +45,7 @@ from engine.facts.outside import (
     WebhookRequest,
     installed_actions,
 )
+from engine.facts.secrecy import same
 from engine.language.mapping import SetAside, observe
 from engine.language.pack import load
 from engine.problems import ProblemsFound
@@ -156,6 +156,7 @@ def intake(directory: Path) -> Iterator[Try]:
         old.unlink()
     store = SqliteStore.open(path, synchronous="NORMAL")
     service = Service(store, rule_set, {}, clock)
+    loop = asyncio.new_event_loop()
     seen = 0
 
     def one(rng: Random) -> object:
@@ -168,13 +169,14 @@ def intake(directory: Path) -> Iterator[Try]:
         service.hear([event])
         assert _journalled(store) == before + 1, "an event that was taken is not in the journal"
         service.intake.take_in()
-        service._timers()
+        loop.run_until_complete(service._timers())
         seen += 1
         assert store.journal.behind() == 0
         _no_fault_of_ours(store)
         return None
 
     yield one
+    loop.close()
     store.close()
 
 

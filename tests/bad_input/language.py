@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.bad_input.mutate import TEXTS, bent_bytes, bent_lines, bent_text
 from tests.connectors.kit import MAIN
 from tests.language.small_world import ACTIONS, SMALL
 
+_TOKEN = re.compile(r"[A-Za-z_][A-Za-z_0-9.]*|\"[^\"]*\"|[0-9.]+|[<>=!]=|[^\s\w]")
 Try = Callable[[Random], object]
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -67,15 +69,23 @@ def expression(_: Path) -> Iterator[Try]:
     texts = expressions()
     words = (*TEXTS, *_WORDS)
     kinds = rule_set.vocabulary.kinds.values()
+    here = Place("any.yaml", 3, 9)
+    sound = [text for text in texts if any(compile_expression(text, here, each, Problems()) for each in (scope, payload))]
+    tokens = sorted({token for text in sound for token in _TOKEN.findall(text)})
 
     def one(rng: Random) -> object:
-        text = bent_text(rng, rng.choice(texts), words)
+        text = rng.choice(texts if rng.random() < 0.3 else sound)
+        match rng.randrange(4):
+            case 0:
+                text = bent_text(rng, text, words)
+            case 1 | 2:
+                text = _with_other_word(rng, text, tokens)
         if rng.random() < 0.3:
-            text = f"{text} {rng.choice(_JOINTS)} {rng.choice(texts)}"
+            text = f"{text} {rng.choice(_JOINTS)} {rng.choice(sound)}"
         problems = Problems()
         made = compile_template if rng.random() < 0.1 else compile_expression
         asked = rng.choice((scope, payload))
-        found = made(text, Place("any.yaml", 3, 9), asked, problems)
+        found = made(text, here, asked, problems)
         assert found is not None or problems, text
         if found is None or made is compile_template:
             return str(problems)
@@ -95,6 +105,15 @@ def expression(_: Path) -> Iterator[Try]:
         return {**env, **lists, **given, "params": {}, "answer": {}}
 
     yield one
+
+
+def _with_other_word(rng: Random, text: str, tokens: Sequence[str]) -> str:
+    """One word or sign of an expression exchanged for one of another."""
+    there = list(_TOKEN.finditer(text))
+    if not there:
+        return rng.choice(tokens)
+    gone = rng.choice(there)
+    return text[: gone.start()] + rng.choice(tokens) + text[gone.end() :]
 
 
 def project(_: Path) -> Iterator[Try]:

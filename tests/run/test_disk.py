@@ -116,7 +116,7 @@ def test_what_cannot_be_written_down_is_not_acknowledged(tmp_path: Path) -> None
 
     async def ask(method: str, url: str) -> httpx.Response:
         transport = httpx.ASGITransport(webhook_app(world.service))
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as http:
             return await http.request(method, url, content=b'{"id": "A"}')
 
     with locked(tmp_path / "a.db"):

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from connectors.easypost.connector import EasyPostConnector
 from connectors.returngo.connector import ReturnGoConnector
@@ -23,7 +24,7 @@ from tests.run.small import Client, client
 def post(world: Client, url: str, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(webhook_app(world.service))
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as http:
             return await http.post(url, content=body, headers=headers)
 
     return asyncio.run(send())
@@ -67,12 +68,57 @@ def test_a_body_that_is_too_large_is_refused(world: Client) -> None:
 def test_the_status_page_tells_nothing_secret(world: Client) -> None:
     async def get() -> httpx.Response:
         transport = httpx.ASGITransport(webhook_app(world.service))
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as http:
             return await http.get("/healthz")
 
     answer = asyncio.run(get())
     assert answer.status_code == 200
     assert answer.json()["behind"] == 0
+
+
+def look(world: Client, path: str, *, peer: str = "127.0.0.1", host: str = "127.0.0.1:8080", **headers: str) -> httpx.Response:
+    async def get() -> httpx.Response:
+        transport = httpx.ASGITransport(webhook_app(world.service), client=(peer, 5000))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as http:
+            return await http.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    return asyncio.run(get())
+
+
+STRANGERS = {
+    "from elsewhere": {"peer": "192.0.2.7"},
+    "handed on by a proxy": {"x_forwarded_for": "192.0.2.7"},
+    "handed on under another name": {"host": "hooks.example"},
+    "a browser led here by a name of its own": {"host": "evil.example:8080", "origin": "http://evil.example:8080"},
+    "a name that starts like ours": {"host": "127.0.0.1.evil.example"},
+}
+
+
+@pytest.mark.parametrize("how", STRANGERS)
+def test_a_stranger_learns_that_the_service_lives_and_nothing_else(world: Client, how: str) -> None:
+    answer = look(world, "/healthz", **STRANGERS[how])
+    assert answer.json() == {"live": True, "ready": True}
+    refused = look(world, "/metrics", **STRANGERS[how])
+    assert refused.status_code == 403
+    assert "instep_" not in refused.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:8080"])
+def test_who_asks_from_this_machine_sees_the_state(world: Client, host: str) -> None:
+    assert look(world, "/healthz", host=host).json()["client"] == "small"
+    assert "instep_events" in look(world, "/metrics", host=host).text
+
+
+def test_with_a_token_the_token_alone_counts(world: Client) -> None:
+    token = "the-token-of-the-status-page"
+    world.service.status_token = SecretStr(token)
+    assert "client" not in look(world, "/healthz").json()
+    assert look(world, "/metrics").headers["www-authenticate"] == "Bearer"
+    for wrong in ("Bearer", "Bearer ", f"Basic {token}", f"Bearer {token}x", token):
+        assert look(world, "/metrics", authorization=wrong).status_code == 401
+    told = look(world, "/healthz", peer="192.0.2.7", host="hooks.example", authorization=f"Bearer {token}")
+    assert told.json()["client"] == "small"
+    assert token not in told.text + repr(world.service.__dict__)
 
 
 REAL: dict[str, tuple[type[Connector], dict[str, object]]] = {
