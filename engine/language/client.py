@@ -184,17 +184,25 @@ def read_client(node: Node, problems: Problems) -> ClientConfig | None:
     """The client a file describes; None with located problems where it does not fit."""
     if not node.expect_map(problems, "client.yaml"):
         return None
-    for role, _, use in (node.get("connectors") or node).items():
-        budget, name = use.get(BUDGET), use.get("use")
-        if role in ROLES and budget is not None:
-            check_budget(budget, name.text if name is not None else "", f"connectors.{role}", problems)
+    wrong = _wrong_budgets(node)
+    problems.extend(wrong)
     try:
-        return ClientConfig.model_validate(node.plain())
+        config = ClientConfig.model_validate(node.plain())
     except ValidationError as error:
         for fault in error.errors(include_url=False):
             place, code, message = _located(node, fault)
             problems.add(place, code, message)
         return None
+    return None if wrong else config
+
+
+def _wrong_budgets(node: Node) -> Problems:
+    problems = Problems()
+    for role, _, use in (node.get("connectors") or node).items():
+        budget, name = use.get(BUDGET), use.get("use")
+        if role in ROLES and budget is not None:
+            check_budget(budget, name.text if name is not None else "", f"connectors.{role}", problems)
+    return problems
 
 
 def node_at(node: Node, keys: Sequence[str | int]) -> Node:

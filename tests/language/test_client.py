@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from engine.facts.budget import Limit
 from engine.facts.outside import installed_connectors
 from engine.language.client import ClientConfig, read_client
 from engine.language.pack import plain_secrets
@@ -62,6 +63,27 @@ def test_an_instant_is_taken_as_it_is() -> None:
         ("client: 7", "1:9: error wrong-shape: client must be text, not the number 7: write it in quotes"),
         ("client: North Wind", "lower-case letters, digits, - and _, first a letter"),
         ("client: a\nextnds: [base]", '2:1: error unknown-key: client.yaml has no key "extnds" here (did you mean "extends"?)'),
+        (
+            "client: a\nconnectors:\n  marketplace: {use: mirakl, budget: {OR1l: 1 per 5m}}",
+            '3:39: error unknown-word: mirakl has no operation "OR1l" to set a budget for (did you mean "OR11"?)',
+        ),
+        (
+            "client: a\nconnectors:\n  marketplace: {use: mirakl, budget: {OR11: 5m}}",
+            "3:45: error bad-limit: connectors.marketplace.budget.OR11: a limit is written like 60 per 1h, not the text '5m'",
+        ),
+        (
+            "client: a\nconnectors:\n  marketplace: {use: mirakl, budget: {OR11: [1 per 5m, 3 per 2 months]}}",
+            'budget.OR11: "2 months": months and years have no fixed length',
+        ),
+        (
+            "client: a\nconnectors:\n  marketplace: {use: mirakl, budget: {OR11: 60}}",
+            "budget.OR11: write it like 60 per 1h, several as [60 per 1h, 1 per 1m], or as {bucket: 2000, refill: 100 per 1s}",
+        ),
+        (
+            "client: a\nconnectors:\n  marketplace: {use: mirakl, budget: {per_day: 2000 per 1d}}",
+            "budget.per_day: the requests of a day are a whole number of at least 1, not the text '2000 per 1d'",
+        ),
+        ("client: a\nconnectors:\n  store: {use: shopify, budget: 2000}", "connectors.store.budget must be a mapping"),
         ("client: a\nextends: base", '2:10: error wrong-shape: extends must be a list, not "base"'),
         ("client: a\ntime_zone: Europe/Lundon", '2:12: error bad-value: time_zone: "Europe/Lundon" is not a time zone'),
         (
@@ -168,3 +190,18 @@ def test_the_bytes_of_a_secret_reach_no_message(tmp_path: Path) -> None:
         resolve_secrets({"a": {"secret": "A"}}, tmp_path, environment={"A_FILE": str(tmp_path / "key")})
     assert "precious" not in str(raised.value)
     assert "xff" not in str(raised.value)
+
+
+def test_a_budget_sets_limits_in_the_place_of_those_its_connector_knows() -> None:
+    config, problems = read(
+        "client: a\nconnectors:\n  marketplace: {use: mirakl, budget: {per_day: 500, OR11: [60 per 1h, 1 per 1m]}}\n"
+        "  store: {use: shopify, budget: {all: {bucket: 4000, refill: 200 per 1s}}}"
+    )
+    assert not problems
+    assert config is not None
+    assert config.connectors["marketplace"].limits == (
+        Limit(500, timedelta(days=1)),
+        Limit(60, timedelta(hours=1), "OR11"),
+        Limit(1, timedelta(minutes=1), "OR11"),
+    )
+    assert config.connectors["store"].limits == (Limit(4000, timedelta(seconds=20), refills=True, unit="points"),)

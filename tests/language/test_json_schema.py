@@ -214,6 +214,10 @@ def test_every_action_parameter_setting_and_field_is_told_what_it_is() -> None:
     [
         ("{use: mirakl, url: https://x, api_key: {secret: KEY}}", True),
         ("{use: mirakl, url: https://x, api_key: {secret: KEY}, budget: {per_day: 5}}", True),
+        ("{use: mirakl, url: https://x, api_key: {secret: KEY}, budget: {OR11: 1 per 15m, all: [60 per 1h, 5 per 1s]}}", True),
+        ("{use: mirakl, url: https://x, api_key: {secret: KEY}, budget: {all: {bucket: 40, refill: 2 per 1s}}}", True),
+        ("{use: mirakl, url: https://x, api_key: {secret: KEY}, budget: {OR12: 1 per 15m}}", False),
+        ("{use: mirakl, url: https://x, api_key: {secret: KEY}, budget: {OR11: often}}", False),
         ("{use: mirakl, url: https://x}", False),
         ("{use: mirakl, url: https://x, api_key: {secret: KEY}, shop: 1}", False),
         ("{use: shopify, url: https://x, api_key: {secret: KEY}}", False),

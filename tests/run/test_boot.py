@@ -59,9 +59,22 @@ def test_the_demo_client_opens(root: Path) -> None:
     asyncio.run(again.close())
 
 
-def test_a_budget_is_for_the_runtime(root: Path) -> None:
+def test_a_budget_of_the_client_goes_before_what_its_connector_knows(root: Path) -> None:
     changed(root, "carrier: {use: easypost,", "carrier: {use: easypost, budget: {per_day: 5},")
-    asyncio.run(open_client(root, "demo", root / "a.db", CLOCK).service.close())
+    changed(root, "marketplace: {use: mirakl,", "marketplace: {use: mirakl, budget: {OR11: [60 per 1h, 1 per 1m]},")
+    service = open_client(root, "demo", root / "a.db", CLOCK).service
+    told = {(each["connector"], each["operation"], each["limit"]) for each in service.status()["budgets"]}
+    assert told >= {
+        ("easypost", "GET trackers", "5 requests per 1s"),
+        ("easypost", "all", "5 requests per 1d"),
+        ("mirakl", "OR11", "60 requests per 1h"),
+        ("mirakl", "OR11", "1 request per 1m"),
+        ("mirakl", "RT11", "1 request per 5m"),
+        ("returngo", "all", "2000 requests per 1d"),
+        ("shopify", "all", "2000 points refilled in 20s"),
+    }
+    assert ("mirakl", "OR11", "1 request per 5m") not in told
+    asyncio.run(service.close())
 
 
 @pytest.mark.parametrize(
@@ -70,6 +83,7 @@ def test_a_budget_is_for_the_runtime(root: Path) -> None:
         ("use: mirakl", "use: mirackl", 'did you mean "mirakl"'),
         ("marketplace: {use: mirakl,", "marketplace: {use: shopify,", "shopify is a connector for store, not for marketplace"),
         ("shop_id: 2001", "shop_id: [2001]", "connectors.marketplace.shop_id"),
+        ("marketplace: {use: mirakl,", "marketplace: {use: mirakl, budget: {OR11: often},", "a limit is written like 60 per 1h"),
         ("{secret: DEMO_MIRAKL_KEY}", "{secret: NOWHERE}", "secret NOWHERE is not set"),
     ],
 )
