@@ -128,6 +128,7 @@ def panel(now: Status) -> list[Text]:
     candidate = now.get("candidate")
     if candidate is not None:
         lines.append(candidate_words(candidate))
+    lines += outside_lines(now)
     if failing:
         lines.append(Text(f"failing: {failing}", style="red"))
     lines += budget_lines(now["budgets"])
@@ -155,6 +156,25 @@ def candidate_words(candidate: Status) -> Text:
     behind = f" ({candidate['waiting']} waiting)" if candidate["waiting"] else ""
     wrong = candidate["problem"] or candidate["fault"]
     return Text.assemble(f"{told}{behind}", (f"  {wrong}" if wrong else "", "red"))
+
+
+def outside_lines(now: Status) -> list[Text]:
+    """Connectors that are left alone, and deadlines ahead that cannot be met; nothing where all is well."""
+    lines = []
+    for one in now["connectors"]:
+        for way, said in (("look_up", "does not answer"), ("perform", "takes nothing")):
+            how = one[way]
+            if how["state"] == "open":
+                when = f"since {_at(how['since'])}, next try {_at(how['next_try'])}"
+                lines.append(Text(f"{one['connector']} {said} {when}: {how['fault']}", style="red"))
+    for unmet in now["deadlines"]["unmet"]:
+        what = f"{many(unmet['count'], 'effect')} for {unmet['connector']}"
+        lines.append(Text(f"too late from {_at(unmet['first'])} on: {what}, {unmet['said']}", style="bold red"))
+    return lines
+
+
+def _at(instant: str) -> str:
+    return f"{datetime.fromisoformat(instant).astimezone():%H:%M}"
 
 
 def rules_words(rules: Status) -> Text:

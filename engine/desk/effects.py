@@ -175,6 +175,7 @@ def effect_json(one: Found, late: Lateness) -> Json:
         told[name] = at.isoformat() if at is not None else None
     told["late_by"] = late_by(late.get(("effect", entry.key, entry.planned_at)))
     told["next_at"] = entry.due_at.isoformat() if entry.due_at is not None else None
+    told["deadline"] = one.row.deadline.isoformat() if one.row.deadline is not None else None
     return told | ({"acknowledged": one.state.acknowledged} if one.state is not None and one.state.acknowledged else {})
 
 

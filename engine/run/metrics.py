@@ -34,6 +34,7 @@ class _Status(Collector):
         yield GaugeMetricFamily("instep_events_set_aside", "Events that could not be taken in and wait", status["set_aside"])
         yield _by("instep_effects", "Effects by what became of them", "status", status["effects"])
         yield _by("instep_exceptions_open", "Exceptions people have to look at", "severity", status["exceptions"])
+        yield from _outside(status)
         failing = {f"{feed['connector']}.{feed['feed']}": feed["failures"] for feed in status["failing"]}
         yield _by("instep_feed_failures", "Failures in a row of feeds that fail", "feed", failing)
         sent = CounterMetricFamily(
@@ -75,6 +76,24 @@ def _rules(rules: Mapping[str, Any]) -> Iterable[Metric]:
         "instep_rules_passed_over", "1 if a set chosen by hand takes the place of the files", int(rules["passed_over"])
     )
     yield GaugeMetricFamily("instep_rules_cases_behind", "Open cases not decided yet since the activation", rules["catching_up"])
+
+
+def _outside(status: Mapping[str, Any]) -> Iterable[Metric]:
+    """Whether connectors can be reached, what waits for them, and which deadlines ahead cannot be met."""
+    left_alone = GaugeMetricFamily("instep_connector_left_alone", "1 while it does not answer", labels=["connector", "way"])
+    due = GaugeMetricFamily("instep_effects_due", "Effects that could be sent now", labels=["connector"])
+    for one in status["connectors"]:
+        due.add_metric([one["connector"]], one["due"])
+        for way in ("look_up", "perform"):
+            left_alone.add_metric([one["connector"], way], int(one[way]["state"] == "open"))
+    yield due
+    yield left_alone
+    ahead = status["deadlines"]
+    yield GaugeMetricFamily("instep_deadlines_ahead", "Effects with a deadline within a day", ahead["ahead"])
+    unmet = GaugeMetricFamily("instep_deadlines_unmet", "Of these, what cannot be out in time", labels=["connector", "why"])
+    for one in ahead["unmet"]:
+        unmet.add_metric([one["connector"], one["why"]], one["count"])
+    yield unmet
 
 
 def _by(name: str, said: str, label: str, values: Mapping[str, int]) -> GaugeMetricFamily:

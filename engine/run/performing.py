@@ -35,6 +35,7 @@ from engine.store.trouble import StoreTrouble
 
 BLOCKED_WAIT = timedelta(minutes=1)
 LONGEST_CALL = 300.0  # seconds; a connector has its own, shorter limits, and this one is for when they fail
+LATEST = 0.1  # the share of the last send in how long one takes
 UNITS = ("units",)
 
 
@@ -82,7 +83,12 @@ class Performing:
         self._points = points
         self._patience = Patience()
         self._since = SinceSent(clock)
+        self._paces: dict[str, timedelta] = {}  # by connector: how long one effect takes, the latest counting most
         self._log = structlog.get_logger("instep.dispatch")
+
+    def pace(self, connector: str) -> timedelta:
+        """How long sending one effect to it takes, from what was sent last. Nothing where nothing was."""
+        return self._paces.get(connector, timedelta())
 
     def recover(self) -> None:
         """At start-up: nobody knows how far an effect came that was being sent when the process ended."""
@@ -220,7 +226,14 @@ class Performing:
             self._points("settled")
 
     async def perform(self, connector: Connector, due: Due, begun: Order) -> None:
+        """Sends it, and records what came of it."""
         now = self._clock()
+        await self._perform(connector, due, begun, now)
+        took = self._clock() - now
+        known = self._paces.get(connector.name, took)
+        self._paces[connector.name] = known + (took - known) * LATEST
+
+    async def _perform(self, connector: Connector, due: Due, begun: Order, now: datetime) -> None:
         try:
             with self._budget.spending(connector, "perform"):
                 async with asyncio.timeout(LONGEST_CALL):

@@ -7,7 +7,7 @@ first calls find out again. That a person was told is in the store.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -57,6 +57,19 @@ class Reach:
         return frozenset(
             action for (name, one, action), p in self._pauses.items() if (name, one) == (connector, way) and now < p.until
         )
+
+    def rests(self, connector: str) -> Mapping[str, datetime]:
+        """Until when each action rests that does, in whatever way."""
+        now = self._clock()
+        found: dict[str, datetime] = {}
+        for (name, _, action), pause in self._pauses.items():
+            if name == connector and pause.until > now:
+                found[action] = max(pause.until, found.get(action, now))
+        return found
+
+    def opened(self, connector: str) -> bool:
+        """Whether a breaker is open: it does not answer, or takes nothing."""
+        return any(self._breakers.get((connector, way), CLOSED).opened_at is not None for way in WAYS)
 
     def resumes_at(self, connector: str) -> datetime | None:
         """When something may go again to a connector that is left alone now, in whatever way."""

@@ -19,6 +19,7 @@ from engine.run import audit
 from engine.run.budget import Budget, quota_of
 from engine.run.catching_up import CatchUp
 from engine.run.clock import Clock, VirtualClock
+from engine.run.deadlines import Deadlines
 from engine.run.deeds import Deed, noted
 from engine.run.dispatch import Dispatch
 from engine.run.fetching import Asking, Fetcher
@@ -88,6 +89,10 @@ class Service:
         self._dispatch = Dispatch(
             store, self.worker, connectors, clock,
             performing=self._performing, reach=self.reach, side_by_side=side_by_side or {}, wake=self._woken.set,
+        )  # fmt: skip
+        self._deadlines = Deadlines(
+            store, connectors, clock,
+            budget=budget, reach=self.reach, performing=self._performing, side_by_side=side_by_side or {},
         )  # fmt: skip
         self._outside = (self._polls.start_due, self._fetcher.start_due, self._start_sending)
         self._catch_up = CatchUp(store, self.worker, self.intake, clock)
@@ -195,6 +200,7 @@ class Service:
                     worked |= start_due(self._lanes)
                     await self._lanes.finish()
                 if not worked and not self._woken.is_set():
+                    self._deadlines.look()
                     return self.next_due()
             raise RuntimeError(f"a step of {self.rule_set.client} does not come to an end")
 
@@ -227,11 +233,12 @@ class Service:
                     self._lanes.start(CODES, self._code_watch.look(self.rule_set.codes))
                 worked = await self._take_in()
                 worked |= await self._timers()
-                for start_due in self._outside:
+                for start_due in reversed(self._outside):  # effects have the first call on every budget
                     worked |= start_due(self._lanes)
                 await asyncio.sleep(0)  # deliveries are answered, however much is due
+                self._deadlines.look()
                 if not worked:
-                    await self._idle(self.next_due(), stop)
+                    await self._idle(_sooner(self.next_due(), self._deadlines.next_at), stop)
             await self._lanes.finish()
         finally:
             self._loop = None
@@ -273,6 +280,7 @@ class Service:
             "exceptions": self.store.exceptions.by_severity(),
             "unsure": sum(row.entry.status == "unsure" for row in self.store.outbox.under_way()),
             "connectors": self._dispatch.status(),
+            "deadlines": self._deadlines.status(),
             "failing": [
                 {"connector": row.connector, "feed": row.feed, "failures": row.failures, "fault": row.fault}
                 for row in self.store.rounds.feeds()
@@ -318,6 +326,10 @@ class Service:
     async def _wake_on(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self._woken.set()
+
+
+def _sooner(*instants: datetime | None) -> datetime | None:
+    return min((at for at in instants if at is not None), default=None)
 
 
 class LiveCodes(Mapping[str, Mapping[str, str]]):

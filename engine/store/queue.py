@@ -12,14 +12,13 @@ from engine.store.base import EffectRow
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """An effect that is still to be sent, and by when. `due_at` is when the dispatcher looks at it next; None is never."""
+    """An effect that is still to be sent, and by when. `due_at` is when the dispatcher looks at it next."""
 
-    role: str
+    action: str
     case: str
     key: str
-    status: str
     deadline: datetime
-    due_at: datetime | None
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,6 @@ class Queue(Protocol):
         """How much is due."""
         ...
 
-    def ahead(self, until: datetime, limit: int) -> list[Ahead]:
-        """What is still to be sent with a deadline up to this instant, the nearest first."""
+    def ahead(self, role: str, after: datetime, until: datetime, limit: int) -> list[Ahead]:
+        """What is still to be sent with a deadline after one instant and up to another, the nearest first."""
         ...

@@ -367,7 +367,6 @@ alter table effects add column role text generated always as (substr(action, 1, 
 alter table effects add column deadline text;
 create index effects_by_urgency on effects (role, coalesce(deadline, '9999'), due_at) where due_at is not null;
 create index effects_by_wait on effects (role, due_at) where due_at is not null;
-create index effects_ahead on effects (deadline) where status in ('planned', 'performing', 'unsure');
 """
 
 ACCOUNTS = """

@@ -46,6 +46,15 @@ def status(**rules: Any) -> dict[str, Any]:
     return {
         "client": "acme", "mode": "live", "rule_set": "h1", "counts": {"journal": 7, "cases": 3}, "behind": 0, "failing": [],
         "effects": {"planned": 2, "settled": 5}, "exceptions": {"high": 1}, "budgets": BUDGETS, "rules": {**whole, **rules},
+        "connectors": [
+            {
+                "connector": "mirakl", "look_up": {"state": "closed"},
+                "perform": {"state": "open", "since": READ["at"], "next_try": READ["at"], "fault": "HTTP 503"},
+            }
+        ],
+        "deadlines": {
+            "unmet": [{"connector": "mirakl", "count": 3, "first": READ["at"], "said": "the budget of calls does not reach"}],
+        },
     }  # fmt: skip
 
 
@@ -95,6 +104,8 @@ def test_a_terminal_shows_the_state_as_well(monkeypatch: pytest.MonkeyPatch) -> 
     assert "acme  live  rule set h1  as in the files" in text
     assert "h2 waits" in text
     assert "events 7 (0 waiting)  cases 3  effects 7 (2 under way)  exceptions 1 high" in text
+    assert "mirakl takes nothing since" in text
+    assert "3 effects for mirakl, the budget of calls does not reach" in text
 
 
 def test_a_budget_that_runs_low_is_told_and_one_that_is_always_either_left_or_not_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.facts.budget import Limit
 from engine.facts.outside import Evidence, Feed, Order, Page, Receipt, TryLater, Unsure
 from engine.facts.schema import Type
 from engine.language.ruleset import ActionUse, PromiseSpec, Rule, RuleSet
@@ -44,6 +45,7 @@ from tests.run.small import (
 )
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 def promising(deadlines: dict[str, datetime]) -> PromiseSpec:
@@ -386,3 +388,81 @@ class TestLeftAlone:
         a_return(service, shop, "A")
         asyncio.run(service.play(clock, NOON + timedelta(hours=6)))
         assert len(shop.books.refunds) == 1
+
+
+class TestDeadlinesAhead:
+    def world(self, path: Path, deadlines: dict[str, datetime], **more: Any) -> tuple[Service, Shop, VirtualClock]:
+        clock = VirtualClock(NOON)
+        shop = Shop(clock)
+        rules = small_rules(refund_rule(), promises=(promising(deadlines),), **more.pop("rules", {}))
+        service, _ = serving(path, shop, rules, **more)
+        for name in deadlines:
+            a_return(service, shop, name)
+        return service, shop, clock
+
+    def told(self, service: Service) -> list[str]:
+        return sorted(row.entry.key for row in service.store.exceptions.listed() if row.entry.rule == "deadlines_unmet")
+
+    def unmet(self, service: Service) -> list[tuple[str, int]]:
+        return [(one["why"], one["count"]) for one in service.status()["deadlines"]["unmet"]]
+
+    def test_a_budget_that_does_not_reach_is_told_once(self, tmp_path: Path) -> None:
+        names = {f"O{n}": NOON + 90 * MINUTE for n in range(8)}
+        limit = Limit(6, timedelta(hours=2))
+        service, shop, clock = self.world(tmp_path, names, limits={"marketplace": [limit]})
+        asyncio.run(service.play(clock, NOON + 2 * MINUTE))
+        assert len(shop.books.refunds) == 5  # one look-up for all, and as many as are left
+        assert self.unmet(service) == [("budget", 3)]
+        (row,) = [x for x in service.store.exceptions.listed() if x.entry.rule == "deadlines_unmet"]
+        assert row.entry.title.startswith(
+            "3 effects for shop will not be out in time, the first due by 2026-11-01 13:30Z (order:O5,"
+        )
+        asyncio.run(service.play(clock, NOON + 80 * MINUTE))
+        assert [x.id for x in service.store.exceptions.listed() if x.entry.rule == "deadlines_unmet"] == [row.id]
+        asyncio.run(service.play(clock, NOON + 3 * HOUR))
+        assert (self.told(service), self.unmet(service)) == ([], [])  # they are behind: their promises are broken
+
+    def test_an_open_breaker_is_told_with_the_deadlines_it_endangers(self, tmp_path: Path) -> None:
+        names = {f"O{n}": NOON + timedelta(minutes=40 + 30 * n) for n in range(5)}
+        service, shop, clock = self.world(tmp_path, names)
+        shop.blind = [TryLater("no connection")] * 1000
+        asyncio.run(service.play(clock, NOON + timedelta(minutes=20)))
+        assert self.unmet(service) == [("down", 2)]
+        assert self.told(service) == ["deadlines_unmet:shop"]
+        shop.blind.clear()
+        asyncio.run(service.play(clock, NOON + timedelta(minutes=30)))
+        assert (self.told(service), self.unmet(service)) == ([], [])
+        assert len(shop.books.refunds) == 5
+
+    def test_what_was_told_before_a_restart_is_taken_back_after_it(self, tmp_path: Path) -> None:
+        service, shop, clock = self.world(tmp_path, {f"O{n}": NOON + 40 * MINUTE for n in range(3)})
+        shop.blind = [TryLater("no connection")] * 1000
+        asyncio.run(service.play(clock, NOON + 20 * MINUTE))
+        assert self.told(service) == ["deadlines_unmet:shop"]
+        asyncio.run(service.close())
+        shop.blind.clear()
+        again, _ = serving(tmp_path, shop, service.rule_set)
+        asyncio.run(again.play(clock, NOON + 30 * MINUTE))
+        assert self.told(again) == []
+
+    def test_more_than_can_be_sent_in_time_is_told_by_how_long_one_takes(self, tmp_path: Path) -> None:
+        class Slow(Shop):
+            async def perform(self, order: Order) -> Receipt:
+                assert isinstance(self.clock, VirtualClock)
+                self.clock.move(self.clock() + 4 * MINUTE)
+                return await super().perform(order)
+
+        shop = Slow(VirtualClock(NOON))
+        names = {f"O{n}": NOON + HOUR for n in range(20)}
+        rules = small_rules(refund_rule(), promises=(promising(names),))
+        service, _ = serving(tmp_path, shop, rules, side_by_side={"marketplace": 1})
+        for name in names:
+            a_return(service, shop, name)
+        seen: dict[str, int] = {}
+
+        def told() -> bool:
+            seen.update(dict(self.unmet(service)))
+            return "too_many" in seen
+
+        asyncio.run(runs_until(service, told))
+        assert 3 <= seen["too_many"] <= 6  # fifteen of twenty can be out within the hour

@@ -81,8 +81,10 @@ def test_a_deadline_moves_and_goes(store: SqliteStore) -> None:
     case = put(store, "a", effect("a", NOON), effect("b", NOON), a=NOON + HOUR, b=NOON + 2 * HOUR)
     store.queue.set_deadlines(case, {"a": None, "b": NOON + 3 * HOUR})
     assert urgent(store) == ["b", "a"]
-    assert [(each.key, each.deadline) for each in store.queue.ahead(NOON + 9 * HOUR, 10)] == [("b", NOON + 3 * HOUR)]
-    assert store.queue.ahead(NOON + HOUR, 10) == []
+    ahead = store.queue.ahead("marketplace", NOON, NOON + 9 * HOUR, 10)
+    assert [(each.action, each.key, each.deadline) for each in ahead] == [("marketplace.refund", "b", NOON + 3 * HOUR)]
+    assert store.queue.ahead("marketplace", NOON, NOON + HOUR, 10) == []
+    assert store.queue.ahead("marketplace", NOON + 3 * HOUR, NOON + 9 * HOUR, 10) == []
 
 
 class TestIndexes:
@@ -105,7 +107,7 @@ class TestIndexes:
         store.queue.longest_waiting("marketplace", NOON, 1)
         store.queue.any_sooner("marketplace", NOON, NOON)
         store.queue.waiting("marketplace", NOON)
-        store.queue.ahead(NOON, 1)
+        store.queue.ahead("marketplace", NOON, NOON, 1)
         assert not [plan for plan in plans if plan.startswith("SCAN") or "TEMP B-TREE FOR ORDER BY" in plan]
         assert sum("INDEX effects_" in plan for plan in plans) == 5
 

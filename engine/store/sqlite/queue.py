@@ -10,11 +10,10 @@ from typing import Any
 from engine.store.base import EffectRow
 from engine.store.queue import NOTHING, Ahead, Skip
 from engine.store.sqlite.outbox import COLUMNS, effect_rows
-from engine.store.stamps import instant, instant_or_none, stamp, stamp_or_none
+from engine.store.stamps import instant, stamp, stamp_or_none
 
 NO_DEADLINE = "9999"  # sorts after every instant
 DEADLINE = f"coalesce(e.deadline, '{NO_DEADLINE}')"
-OPEN = "e.status in ('planned', 'performing', 'unsure')"
 
 
 class SqliteQueue:
@@ -55,13 +54,14 @@ class SqliteQueue:
         ).fetchone()
         return int(row[0])
 
-    def ahead(self, until: datetime, limit: int) -> list[Ahead]:
+    def ahead(self, role: str, after: datetime, until: datetime, limit: int) -> list[Ahead]:
         rows = self._run(
-            "select e.role, c.name, e.key, e.status, e.deadline, e.due_at from effects e indexed by effects_ahead"  # noqa: S608 - constants
-            f" join cases c on c.id = e.case_id where e.deadline <= ? and {OPEN} order by e.deadline, e.id limit ?",
-            (stamp(until), limit),
+            "select e.action, c.name, e.key, e.deadline, e.due_at from effects e indexed by effects_by_urgency"  # noqa: S608 - constants
+            f" join cases c on c.id = e.case_id where e.role = ? and {DEADLINE} > ? and {DEADLINE} <= ? and e.due_at is not null"
+            f" and e.status = 'planned' order by {DEADLINE}, e.due_at, e.id limit ?",
+            (role, stamp(after), stamp(until), limit),
         )
-        return [Ahead(role, case, key, status, instant(by), instant_or_none(due)) for role, case, key, status, by, due in rows]
+        return [Ahead(action, case, key, instant(by), instant(due)) for action, case, key, by, due in rows]
 
 
 def _not(skip: Skip) -> tuple[str, tuple[Any, ...]]:
