@@ -51,7 +51,7 @@ class Books:
 
     def write(self, postings: Iterable[str], lines: Iterable[PostingLine]) -> Path:
         """One file for these postings, named after them, so that writing them again gives the same file."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         digest = hashlib.sha256("\n".join(sorted(postings)).encode()).hexdigest()[:24]
         file = self.directory / f"post-{digest}.csv"
         _write_whole(file, _as_csv(lines))

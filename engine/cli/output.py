@@ -16,6 +16,7 @@ from rich.text import Text
 
 from engine.facts.codec import dumps
 from engine.problems import Problem, Problems
+from engine.run.private import write_private
 
 FINE, FOUND, MISUSED = 0, 1, 2
 
@@ -110,8 +111,8 @@ def read_bytes(path: str) -> bytes:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file that was asked for."""
+    """Write a file that was asked for, for whoever asked alone."""
     try:
-        path.write_text(text, encoding="utf-8")
+        write_private(path, text)
     except OSError as fault:
         misused(f"cannot write {path}: {fault.strerror}")

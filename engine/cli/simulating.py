@@ -18,6 +18,7 @@ from engine.desk.stored import NotFound, visited
 from engine.facts.codec import timestamp
 from engine.language.files import project_root, read_files
 from engine.run.past_rules import NoSuchRuleSet
+from engine.run.private import write_private
 from engine.run.refs import files_at
 from engine.run.retention import what_left
 from engine.simulate.backtest import Plan, Result, Wanted, backtest
@@ -60,7 +61,7 @@ def simulate_history(root: Path | None, client: str, asked: Asked, *, json: bool
         if asked.record is not None:
             write_baseline(asked.record, result, [result.cases[name] for name in sorted(result.cases)])
         if asked.html is not None:
-            asked.html.write_text(page(client, result), encoding="utf-8")
+            write_private(asked.html, page(client, result))
     except (NotFound, NoSuchRuleSet, BadHistory, BadBaseline, OracleGone) as fault:
         misused(f"instep simulate: {fault}")
     except OSError as fault:

@@ -18,6 +18,7 @@ from engine.language.secrets import resolve_secrets
 from engine.problems import Problems, ProblemsFound
 from engine.run.candidate import Candidate, OnDisk, candidate_of, classes_of, client_place, read_disk
 from engine.run.clock import Clock
+from engine.run.private import open_to_others
 from engine.run.reload import Reload
 from engine.run.service import LiveCodes, Service
 from engine.run.start import choose, or_raise
@@ -58,7 +59,11 @@ def open_client(
     if not store_path.exists():
         connected(or_raise(made))  # what is wrong with the settings is said before a store is made
     store = SqliteStore.open(store_path, synchronous=synchronous)
+    for said in open_to_others(store_path, (Path.cwd(), client_directory(root, client))):
+        structlog.get_logger("instep.service").warning("open_to_others", what=said)
     try:
+        if (last := store.safekeeping.last_now()) is not None:
+            clock.resume(last)
         start = choose(store, clock, client, disk, made)
         token = _status_token(root, start.begin.config)
         service = Service(

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.facts.codec import encode, loads, timestamp
 from engine.facts.values import Money
+from engine.run.private import write_private
 from engine.simulate.backtest import Result, Story
 from engine.simulate.difference import Difference, differences
 from engine.simulate.seen import CaseSeen, EffectSeen, ExceptionSeen, Totals, Withheld
@@ -95,7 +96,7 @@ def case_of_text(text: str) -> CaseSeen:
 def write_baseline(path: Path, result: Result, cases: Iterable[CaseSeen]) -> None:
     """One line of JSON for the rule set, then one for each case, so that a version control system shows what changed."""
     lines = [{"instep_baseline": FORM, "rule_set": result.rule_set}, *(_plain(case) for case in cases)]
-    path.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines), encoding="utf-8")
+    write_private(path, "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
 
 
 def read_baseline(path: Path) -> dict[str, CaseSeen]:

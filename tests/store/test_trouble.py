@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.run.private import open_to_others, write_private
 from engine.store.base import StoreInUse
 from engine.store.sqlite import SqliteStore
 from engine.store.sqlite.lock import lock_file
@@ -280,6 +281,32 @@ class TestTwoAtOnce:
 
 
 class TestModes:
+    def test_what_others_can_read_is_told_at_the_start(self, tmp_path: Path) -> None:
+        store = tmp_path / "a.db"
+        SqliteStore.open(store).close()
+        (tmp_path / ".env").write_text("KEY=1")
+        (tmp_path / ".env").chmod(0o640)
+        store.chmod(0o644)
+        assert list(open_to_others(store, [tmp_path])) == [
+            f"{store} can be read or written by other users (mode 0644): chmod 600 {store}",
+            f"{tmp_path / '.env'} can be read or written by other users (mode 0640): chmod 600 {tmp_path / '.env'}",
+        ]
+        store.chmod(0o600)
+        (tmp_path / ".env").chmod(0o600)
+        assert list(open_to_others(store, [tmp_path])) == []
+
+    def test_a_report_is_for_whoever_asked_alone(self, tmp_path: Path) -> None:
+        before = os.umask(0)
+        try:
+            write_private(tmp_path / "a.html", "first and longer")
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE((tmp_path / "a.html").stat().st_mode) == 0o600
+        (tmp_path / "a.html").chmod(0o644)  # shared on purpose
+        write_private(tmp_path / "a.html", "second")
+        assert (tmp_path / "a.html").read_text() == "second"
+        assert stat.S_IMODE((tmp_path / "a.html").stat().st_mode) == 0o644
+
     @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
     def test_only_its_owner_may_read_what_a_store_is_made_of(self, tmp_path: Path, umask: int) -> None:
         before = os.umask(umask)

@@ -51,9 +51,10 @@ def _in_world(client: str, asked: AskedOfWorld, root: Path | None, html: Path | 
     try:
         outcome = played(root, client, asked)
         if html is not None:
+            from engine.run.private import write_private  # noqa: PLC0415
             from engine.simulate.worlds.page import page  # noqa: PLC0415
 
-            html.write_text(page(outcome), encoding="utf-8")
+            write_private(html, page(outcome))
     except (NotFound, NoSuchRuleSet, NoSuchWorld) as fault:
         misused(f"instep simulate: {fault}")
     except OSError as fault:
