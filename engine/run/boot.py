@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import structlog
 from pydantic import SecretStr, ValidationError
 
 from engine.facts.budget import Limit
