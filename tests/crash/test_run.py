@@ -1,0 +1,51 @@
+"""The real service against six systems over real sockets, killed and cut off: in the end everybody's books are right.
+
+At full size: `python -m tests.crash.run`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.crash.conductor import Outcome, Plan
+from tests.crash.post import Weather
+from tests.crash.proxy import Troubles
+from tests.crash.run import BAD_POST, HURRIED, one_run
+
+
+def held(outcome: Outcome, *, kills: int = 0, effects: int) -> None:
+    """Every promise, and that something was tried at all."""
+    assert outcome.wrong == []
+    assert sum(outcome.kills.values()) >= kills
+    assert outcome.effects >= effects
+
+
+def test_killed_again_and_again_nothing_is_lost_and_nothing_done_twice() -> None:
+    held(one_run(Plan(1, orders=6, hours=5, kills=8, agents=True)), kills=5, effects=15)
+
+
+@pytest.mark.long
+def test_killed_again_and_again_over_many_orders() -> None:
+    outcome = one_run(Plan(2, orders=25, hours=6, kills=45, agents=True))
+    held(outcome, kills=25, effects=80)
+    assert len(outcome.kills) >= 5
+
+
+@pytest.mark.long
+def test_instep_run_itself_is_killed_at_any_instant() -> None:
+    held(one_run(Plan(3, orders=6, hours=4, whole=4)), kills=4, effects=15)
+
+
+@pytest.mark.long
+def test_a_bad_network_changes_no_books() -> None:
+    plan = Plan(4, orders=14, hours=6, weather=BAD_POST, troubles=Troubles(), timeout=HURRIED)
+    outcome = one_run(plan)
+    held(outcome, effects=45)
+    assert sum(outcome.faults.values()) > 30
+
+
+@pytest.mark.long
+def test_a_bad_network_and_kills_together_change_no_books() -> None:
+    weather = Weather(late=0.3, hours=3.0, twice=0.3, cut=0.1)
+    plan = Plan(5, orders=12, hours=6, kills=12, agents=True, weather=weather, troubles=Troubles(), timeout=HURRIED)
+    held(one_run(plan), kills=6, effects=35)
