@@ -190,7 +190,8 @@ def table(rows: Sequence[Json], *, everything: bool) -> Table | Text:
         why = ": ".join(text for text in (row["reason"], row["detail"]) if text)
         status = f"{row['status']}\n{row['acknowledged']}" if row.get("acknowledged") else row["status"]
         status += f"\nlate by {row['late_by']}" if row["late_by"] else ""
-        found.add_row(str(row["number"]), what, status, why, _when(row["next_at"]) if row["next_at"] else "")
+        times = [_when(row["next_at"]) if row["next_at"] else "", f"by {_when(row['deadline'])}" if row.get("deadline") else ""]
+        found.add_row(str(row["number"]), what, status, why, "\n".join(text for text in times if text))
     return found
 
 

@@ -180,7 +180,7 @@ class Dispatch:
         if effect.status == "planned" and self._performing.blocked(row.case_id, effect):
             self._performing.put_off(row.case_id, effect.key)
             return None
-        return Due(row.case_id, effect, row.deadline)
+        return Due(row.case_id, row.case, effect, row.deadline)
 
     async def _round(self, lane: Lane, connector: Connector, dues: Sequence[Due]) -> None:
         touched: set[str] = set()

@@ -44,6 +44,7 @@ class Due:
     """An effect to look at, with the case it belongs to and by when it has to be out."""
 
     case_id: int
+    case: str
     effect: EffectState
     deadline: datetime | None = None
 
@@ -189,6 +190,7 @@ class Performing:
 
     def begun(self, due: Due, found: Evidence) -> Order | None:
         """What is to be sent now, if it has not been done meanwhile and is still asked for."""
+        due = self._at_home(due)
         self._patience.forget(due.key)
         if self._after_look_up(due, found) == "settled_elsewhere":
             self.change(due, Step("settled_elsewhere", due.key, receipt=sending.kept(found.receipt)))
@@ -285,7 +287,7 @@ class Performing:
                 self._keep(due.case_id, step, decided.now)
             elif self._still_due(due, now):  # asked for otherwise than looked up: looked up again, never in a tight circle
                 self.put_off(due.case_id, due.key)
-        return Due(due.case_id, begun[0]).order() if begun else None
+        return replace(due, effect=begun[0]).order() if begun else None
 
     def _still_due(self, due: Due, now: datetime) -> bool:
         row = next((r for r in self._store.outbox.of_case(due.case_id) if r.entry.key == due.key), None)
@@ -293,6 +295,7 @@ class Performing:
 
     def _settle(self, connector: Connector, due: Due, receipt: Receipt) -> None:
         """The receipt, what it brought, and the end of the effect in one commit."""
+        due = self._at_home(due)
         now = self._clock()
         with self._store.transaction():
             self._store.outbox.receipt(due.case_id, due.key, now, receipt.reference, dumps(receipt.details))
@@ -334,6 +337,7 @@ class Performing:
         """An unsure effect after a look-up: settled by evidence, performed once more after its quiet period if the outside shows
         that it did not happen, and else looked up again.
         """
+        due = self._at_home(due)
         effect = self._worker.effect(due.case_id, due.key)
         if effect is None or effect.status != "unsure":
             return
@@ -353,11 +357,19 @@ class Performing:
 
     def change(self, due: Due, step: Step) -> None:
         """One step of an effect, decided on at once. Where the facts already settled it, the step is not needed."""
+        due = self._at_home(due)
         try:
             self._take(due.case_id, step)
         except outcomes.WrongState as no:
             self._log.info("step_not_needed", key=due.key, why=str(no))
             self._worker.decide(due.case_id)
+
+    def _at_home(self, due: Due) -> Due:
+        """In the case it belongs to now: while something was on its way, its case may have become part of another."""
+        if self._store.cases.get(due.case_id) is not None:
+            return due
+        row = self._store.cases.named(due.case)
+        return due if row is None else replace(due, case_id=row.id)
 
     def _take(self, case_id: int, step: Step) -> None:
         """The step, what is decided after it, and that it was taken, in one commit."""

@@ -281,6 +281,38 @@ class TestSideBySide:
 
         asyncio.run(story())
 
+    def test_a_case_may_become_part_of_another_while_something_of_it_is_on_its_way(self, tmp_path: Path) -> None:
+        class HangingDesk(Desk):
+            let_go = asyncio.Event()
+
+            async def perform(self, order: Order) -> Receipt:
+                receipt = await super().perform(order)
+                await self.let_go.wait()
+                return receipt
+
+        async def story() -> None:
+            clock = VirtualClock(NOON)
+            desk = HangingDesk(clock)
+            desk.let_go = asyncio.Event()
+            store = SqliteStore.open(tmp_path / "a.db", synchronous="NORMAL")
+            service = Service(store, small_rules(telling()), {"returns": desk}, clock)
+            service.hear([an_rma("1001")])  # of an order nobody has seen
+            stop = asyncio.Event()
+            running = asyncio.create_task(service.run(stop))
+            while not desk.said:  # noqa: ASYNC110 - it gets its turns
+                await asyncio.sleep(0)
+            service.hear([an_order("A"), a_sale()])
+            while store.cases.named("order:A") is None or store.journal.behind():  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            desk.let_go.set()
+            stop.set()
+            await running
+            case = store.cases.named("order:A")
+            assert case is not None
+            assert [(row.entry.key, row.entry.status) for row in store.outbox.of_case(case.id)] == [(desk.said[0], "settled")]
+
+        asyncio.run(story())
+
 
 class TestLeftAlone:
     def down(self, tmp_path: Path, fault: Exception, where: str = "before") -> tuple[Service, Shop, VirtualClock]:
