@@ -98,7 +98,7 @@ class <Name>Client:
 
     async def _read(self, path: str, params: dict[str, str]) -> Any:
         try:
-            return (await self._http.get(path, params)).json()
+            return (await self._http.get(path, params, operation="GET things")).json()
         except HttpError as fault:
             raise TryLater(f"{path} was refused: {fault}") from None
 '''
@@ -115,6 +115,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from connectors.http import dumps
+from engine.facts.budget import Limit, Quota
 from engine.facts.outside import (
     Action,
     Clock,
@@ -156,6 +157,8 @@ class <Name>Connector:
     # What rules may ask for, each with its parameters and its subject: what must not be done twice. See `Action`.
     actions: ClassVar[Mapping[str, Action]] = MappingProxyType({})
     feeds: ClassVar[Mapping[str, Feed]] = MappingProxyType({"changes": Feed("changes", timedelta(minutes=15), "What changed")})
+    # How often it may be asked: all of it, or one operation. Every request is counted before it leaves.
+    quota: ClassVar[Quota] = Quota({"GET things": "Things, listed or one"}, (Limit(60, timedelta(minutes=1)),))
 
     def __init__(self, settings: <Name>Settings, clock: Clock, codes: Codes) -> None:
         self._clock = clock

@@ -192,7 +192,8 @@ class Unsure(Exception):  # noqa: N818
 
 class Connector(Protocol):
     """One outside system. Built as `SomeConnector(settings, clock, codes)`, where `settings` is checked by its pydantic
-    model `Settings` and holds secrets already resolved. May be used from one event loop at a time.
+    model `Settings` and holds secrets already resolved. May be used from one event loop at a time. One that may ask only so
+    often also says how often: see `engine.facts.budget.Limited`.
     """
 
     name: ClassVar[str]

@@ -113,6 +113,7 @@ class Week:
         self.limits: dict[str, tuple[Limit, ...]] = {}
         self.kills = self.storms = 0
         self.down = timedelta(0)
+        self.asked: set[tuple[str, str]] = set()
         self.posts: list[Post] = []
         boxes: Mapping[str, tuple[Any, Callable[[Scope], str | None]]] = {
             "mirakl": (self.outside.market, of_mirakl),
@@ -165,6 +166,7 @@ class Week:
                 self._trouble(service)
                 self._deliver(service, connectors)
                 due = await service.step()
+                self.asked |= {(name, operation) for name, operation, _ in service.budget.sent}
                 mark = self.world() + MINUTE
                 self._deeds_until(min(max(due or mark, self.world()), mark, end))
         finally:
@@ -237,6 +239,10 @@ def test_no_sandbox_ever_sees_more_than_its_limit_in_any_window(
     assert {name: box.admission.refused for name, box in week.boxes.items()} == dict.fromkeys(week.boxes, 0)
     assert week.outside.store.graphql.throttled == 0
     assert week.kills >= (100 if full else 4)
+    quotas = {name: made.quota for name, made in installed_connectors().items() if isinstance(made, Limited)}
+    named = {(name, operation) for name, quota in quotas.items() for operation in quota.operations}
+    assert week.asked <= named
+    assert len(week.asked) > 10
     up = (week.world() - MORNING - week.down) / HOUR
     assert sum(operation == "OR11" for _, operation in week.counted["mirakl"].sent) > 8 * up  # of 12: it kept on asking
     assert len(week.counted["returngo"].sent) > 40 * up
