@@ -50,7 +50,8 @@ CODES = (
         "bad-limit",
         "error",
         "A limit that cannot be read",
-        "`at_most` says how many of the rule's actions may take place in any stretch of time of this length. What is over waits.",
+        "`at_most` says how many of the rule's actions may take place in any stretch of time of this length. What is over waits. The "
+        "limits under a connector's `budget` in client.yaml are written the same way.",
         """
         group: sync
         each: rma
