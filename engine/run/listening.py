@@ -27,6 +27,7 @@ REQUEST_SECONDS = BODY_SECONDS + 5  # for a whole request to come, headers and b
 IDLE_SECONDS = 15  # a connection that asks for nothing is kept
 LONGEST_HEADERS = 32 * 1024  # bytes of all headers together
 ENDING_SECONDS = 5  # for what was begun to be answered when the service stops
+BACKLOG = 2048  # connections the system holds until they are looked at
 STATUS_SECONDS = 1.0  # to wait for the engine to say how it is
 TO_SPARE = 64  # connections beyond the deliveries at once, for those who look at the status
 
@@ -122,6 +123,7 @@ class Listening:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            backlog=BACKLOG,
             limit_concurrency=MOST_OPEN + TO_SPARE,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=ENDING_SECONDS,
@@ -183,6 +185,10 @@ def _protocol(received: Received) -> type[H11Protocol]:
             super().on_response_complete()
             self._watch()
 
+        def send_400_response(self, msg: str) -> None:
+            received.refused("", "not_http")
+            super().send_400_response(msg)
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget()
             super().connection_lost(exc)
@@ -218,6 +224,7 @@ def _bound(host: str, port: int) -> socket.socket:
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind(address)
+            made.listen(BACKLOG)
         except BaseException:
             made.close()
             raise

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,9 +20,13 @@ from connectors.easypost.connector import EasyPostConnector
 from connectors.returngo.connector import ReturnGoConnector
 from connectors.shipbob.connector import ShipBobConnector
 from connectors.shopify.connector import ShopifyConnector
-from engine.facts.outside import Connector
+from engine.facts.outside import Connector, Hint, Ref
+from engine.run import webhooks
+from engine.run.journalling import Written
 from engine.run.webhooks import LARGEST_BODY, webhook_app
-from tests.run.small import Client, client
+from tests.run.small import NOON, Client, an_order, client, order_fields, plain
+
+Send = Callable[..., Awaitable[httpx.Response]]
 
 
 def post(world: Client, url: str, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
@@ -55,14 +63,124 @@ def test_a_hint_is_kept_too(world: Client) -> None:
     assert "fetch shop.order A" in world.shop.asked
 
 
-def test_what_is_not_believed_is_refused(world: Client) -> None:
-    assert post(world, "/webhooks/shop/wrong", b'{"id": "A"}').status_code == 401
-    assert post(world, "/webhooks/nobody", b"{}").status_code == 404
+def counted(world: Client, answers: Callable[[Send], Awaitable[object]]) -> dict[str, float]:
+    """What is counted of the deliveries that are sent, by the metrics themselves."""
+
+    async def play() -> str:
+        transport = httpx.ASGITransport(webhook_app(world.service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+            await answers(http.post)
+            return (await http.get("/metrics")).text
+
+    lines = [line for line in asyncio.run(play()).splitlines() if line.startswith("instep_deliveries_")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines) if "_created" not in name}
+
+
+REFUSED: dict[str, tuple[str, dict[str, str], bytes, int]] = {
+    "unknown_connector": ("/webhooks/nobody", {}, b"{}", 404),
+    "bad_signature": ("/webhooks/shop/wrong", {}, b'{"id": "A"}', 401),
+    "compressed": ("/webhooks/shop/t", {"content-encoding": "gzip"}, b"{}", 415),
+    "content_type": ("/webhooks/shop/t", {"content-type": "application/x-www-form-urlencoded"}, b"a=b", 415),
+    "too_large": ("/webhooks/shop/t", {}, b"x" * (LARGEST_BODY + 1), 413),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_is_not_taken_is_answered_counted_and_not_kept(world: Client, reason: str) -> None:
+    url, headers, body, status = REFUSED[reason]
+
+    async def send(post: Send) -> None:
+        assert (await post(url, content=body, headers=headers)).status_code == status
+
+    name = "" if reason == "unknown_connector" else "shop"
+    assert counted(world, send)[f'instep_deliveries_refused_total{{connector="{name}",reason="{reason}"}}'] == 1
     assert world.store.journal.behind() == 0
 
 
-def test_a_body_that_is_too_large_is_refused(world: Client) -> None:
-    assert post(world, "/webhooks/shop/t", b"x" * (LARGEST_BODY + 1)).status_code == 413
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "application/vnd.api+json", "text/json"])
+def test_json_is_taken_by_any_of_its_names(world: Client, kind: str) -> None:
+    assert post(world, "/webhooks/shop/t", b'{"id": "A"}', {"content-type": kind}).status_code == 200
+
+
+def test_a_fault_of_ours_is_answered_as_one_and_acknowledges_nothing(world: Client) -> None:
+    """The small marketplace's connector does not look whether its body is JSON."""
+
+    async def send(post: Send) -> None:
+        answer = await post("/webhooks/shop/t", content=b"no json")
+        assert answer.status_code == 500
+        assert "Traceback" not in answer.text
+
+    assert counted(world, send)['instep_deliveries_refused_total{connector="shop",reason="fault"}'] == 1
+
+
+def test_a_body_that_does_not_end_is_given_up(world: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "BODY_SECONDS", 0.01)
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async def play() -> int:
+        door = webhook_app(world.service)
+        sent: list[int] = []
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": await anext(pieces), "more_body": True}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message.get("status", 0))
+
+        pieces = endless()
+        scope = {
+            "type": "http", "method": "POST", "path": "/webhooks/shop/t", "query_string": b"", "headers": [], "root_path": "",
+        }  # fmt: skip
+        await door(scope, receive, send)
+        return sent[0]
+
+    assert asyncio.run(play()) == 408
+    assert world.store.journal.behind() == 0
+
+
+def test_too_many_at_once_are_asked_to_come_again(world: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "MOST_OPEN", 0)
+    answer = post(world, "/webhooks/shop/t", b'{"id": "A"}')
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert world.store.journal.behind() == 0
+
+
+def test_the_same_said_again_without_an_id_is_taken_once_also_after_a_restart(world: Client) -> None:
+    """A sender that gives its deliveries no id is believed by what it says."""
+    pushed = replace(an_order(), requested=False)
+    assert world.service.hear([pushed]) == Written(1, 0)
+    assert world.service.hear([replace(pushed, observed_at=NOON + timedelta(hours=1))]) == Written(0, 1)
+    world.store.close()
+    again = client(world.path)
+    assert again.service.hear([pushed]) == Written(0, 1)
+    assert again.service.hear([replace(pushed, payload=b'{"other": 1}')]) == Written(1, 0)
+    again.store.close()
+
+
+def test_what_we_asked_for_is_an_observation_each_time(world: Client) -> None:
+    assert world.service.hear([an_order()]) == Written(1, 0)
+    assert world.service.hear([an_order()]) == Written(1, 0)
+
+
+def test_a_delivery_known_by_its_id_that_says_something_else_is_kept(world: Client) -> None:
+    first = plain("order", "A", delivery="d1", **order_fields("A"))
+    changed = plain("order", "A", delivery="d1", **order_fields("A", price="60.00"))
+    assert world.service.hear([first]) == Written(1, 0)
+    assert world.service.hear([changed]) == Written(1, 0)
+    assert world.service.hear([first, changed]) == Written(0, 2)
+
+
+def test_a_repeated_delivery_asks_for_nothing_again(world: Client) -> None:
+    """Its hint was written down with its event, the first time."""
+    heard = [plain("order", "A", delivery="d1", **order_fields("A")), Hint("shop", Ref("shop.order", "A"))]
+    world.service.hear(heard)
+    asyncio.run(world.service.step())
+    world.service.hear(heard)
+    asyncio.run(world.service.step())
+    assert world.shop.asked.count("fetch shop.order A") == 1
 
 
 def test_the_status_page_tells_nothing_secret(world: Client) -> None:

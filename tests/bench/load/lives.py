@@ -23,11 +23,12 @@ class Life:
     posted: list[Posted]
 
 
-def life(outside: Outside, n: int) -> Iterator[Life]:
-    """One order from sale to inspected return, a deed at a time. Every tenth is cancelled in the store instead."""
+def life(outside: Outside, n: int, *, ends_early: bool = False) -> Iterator[Life]:
+    """One order, a deed at a time: from sale to inspected return, unless it ends early. Every tenth is cancelled in the store."""
     order, sku = f"L-{n:06}", SKUS[n % len(SKUS)]
     tale = Tale(order).sold(Item(sku, 1 + n % 2, taxed=n % 3 == 0))
-    tale = tale.then(0, "cancel_in_store") if n % 10 == 9 else tale.asked(0, Back(sku)).travels(1, 2).inspected(3)
+    if not ends_early:
+        tale = tale.then(0, "cancel_in_store") if n % 10 == 9 else tale.asked(0, Back(sku)).travels(1, 2).inspected(3)
     for deed in tale.deeds:
         outside.do(deed)
         yield Life(order, posted(outside))

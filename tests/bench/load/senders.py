@@ -80,7 +80,11 @@ class Senders:
             await asyncio.sleep(AGAIN)
 
     async def post(self, n: int) -> int:
-        path, headers, body = self.deliveries[n]
+        return await self.post_one(self.deliveries[n])
+
+    async def post_one(self, delivery) -> int:
+        """Its status. Raises OSError where it is not answered."""
+        path, headers, body = delivery
         connection = self.idle.popleft() if self.idle else None
         if connection is None or connection.transport is None or connection.transport.is_closing():
             where = urlsplit(self.url_file.read_text())
