@@ -27,6 +27,7 @@ from engine.store.aside import Aside
 from engine.store.base import ExceptionEntry, Journalled, Store
 from engine.store.stamps import stamp
 
+FEWEST = 4  # at a time, while another thread waits to write
 BATCH = 50  # events that share a commit: most of what batching gains, without keeping webhooks waiting
 
 
@@ -69,7 +70,7 @@ class Intake:
             for entry in batch:
                 touched |= dict.fromkeys(sorted(self._take(entry, now)))
             self._worker.decide_all(touched, now)
-            self._few = max(self._few // 2, 1) if self._store.wanted_elsewhere else min(self._few * 2, BATCH)
+            self._few = max(self._few // 2, FEWEST) if self._store.wanted_elsewhere else min(self._few * 2, BATCH)
         return True
 
     def take_again(self, seqs: Iterable[int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -27,6 +28,7 @@ REQUEST_SECONDS = BODY_SECONDS + 5  # for a whole request to come, headers and b
 IDLE_SECONDS = 15  # a connection that asks for nothing is kept
 LONGEST_HEADERS = 32 * 1024  # bytes of all headers together
 ENDING_SECONDS = 5  # for what was begun to be answered when the service stops
+SWITCH_SECONDS = 0.0005  # how long the engine's thread goes on when an answer could be given
 BACKLOG = 2048  # connections the system holds until they are looked at
 STATUS_SECONDS = 1.0  # to wait for the engine to say how it is
 TO_SPARE = 64  # connections beyond the deliveries at once, for those who look at the status
@@ -73,6 +75,7 @@ class Listening:
         webhooks = webhook_app(service, Behind(acknowledging.keep, asked.status), self._received)
         self.front.app = self._beside(webhooks, asked.status)
         self.front.trouble = None
+        service.pressed = lambda: self._received.open > 0
 
     async def close_to(self, service: Service) -> None:
         """Nothing more is taken for it; what is being written down is finished."""
@@ -109,6 +112,7 @@ class Listening:
             self._over.set_exception(fault if isinstance(fault, Exception) else RuntimeError(str(fault)))
 
     async def _serve(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._serving = asyncio.get_running_loop()
         self._begun.set()
         await self._server.serve(sockets=[self._socket])
@@ -120,11 +124,11 @@ class Listening:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="critical",  # it would write a line for every request that is no HTTP; those are counted
             access_log=False,
             server_header=False,
             proxy_headers=False,
             backlog=BACKLOG,
-            limit_concurrency=MOST_OPEN + TO_SPARE,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=ENDING_SECONDS,
             h11_max_incomplete_event_size=LONGEST_HEADERS,

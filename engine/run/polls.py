@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -25,7 +25,12 @@ class Polls:
     """Polls feeds that are due. What a page brings is journalled in one commit with its cursor."""
 
     def __init__(
-        self, store: Store, connectors: Mapping[str, Connector], clock: Clock, budget: Budget, take_in: Callable[[], None]
+        self,
+        store: Store,
+        connectors: Mapping[str, Connector],
+        clock: Clock,
+        budget: Budget,
+        take_in: Callable[[], Awaitable[object]],
     ) -> None:
         self._store = store
         self._connectors = connectors
@@ -75,7 +80,7 @@ class Polls:
                 async for page in connector.observe(feed.name, row.cursor):
                     row = replace(row, cursor=page.cursor)
                     self._keep(page, row)
-                    self._take_in()
+                    await self._take_in()
         except OverBudget as no:
             self._wait_for_budget(row, no)
         except TryLater as no:

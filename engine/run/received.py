@@ -21,13 +21,9 @@ class Received:
             buckets=SECONDS,
             registry=self._registry,
         )
-        self._open = Gauge("instep_deliveries_open", "Deliveries being read or written down", registry=self._registry)
-
-    def began(self) -> None:
-        self._open.inc()
-
-    def ended(self) -> None:
-        self._open.dec()
+        self.open = 0
+        being = Gauge("instep_deliveries_open", "Deliveries being read or written down", registry=self._registry)
+        being.set_function(lambda: self.open)
 
     def acknowledged(self, connector: str, seconds: float, *, repeated: bool) -> None:
         """`repeated` where all of it had been written down before."""

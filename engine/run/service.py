@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -38,6 +39,8 @@ from engine.store.trouble import StoreTrouble
 GLANCE = timedelta(seconds=1)  # how often the store is looked at for what another process wrote
 MOST_ROUNDS = 10_000  # a step that does not come to an end is a fault, not work
 DUE_AT_ONCE = 50
+REST = 2.0  # of the time worked, while deliveries wait
+LONGEST_REST = 0.5  # seconds
 CODES = "codes"
 
 
@@ -77,7 +80,7 @@ class Service:
         self.intake = Intake(store, self.worker, clock, self._asking)
         quotas = {c.name: quota_of(c, (limits or {}).get(role, ())) for role, c in connectors.items()}
         self.budget = budget = Budget(store, clock, quotas)
-        self._polls = Polls(store, connectors, clock, budget, self.intake.take_in)
+        self._polls = Polls(store, connectors, clock, budget, self._take_in)
         self._code_watch = CodeWatch(store, connectors, clock, budget)
         self._fetcher = Fetcher(store, connectors, clock, budget)
         self._woken = asyncio.Event()
@@ -100,6 +103,8 @@ class Service:
         self._points = points
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: Callable[[], bool] = lambda: False
+        self._rested = time.monotonic()
+        self.pressed: Callable[[], bool] = lambda: False  # whether deliveries wait to be answered
         self._busy = asyncio.Lock()
         self._log = structlog.get_logger("instep.service").bind(client=rule_set.client)
         self._codes = codes if codes is not None else LiveCodes()
@@ -235,7 +240,7 @@ class Service:
                 worked |= await self._timers()
                 for start_due in reversed(self._outside):  # effects have the first call on every budget
                     worked |= start_due(self._lanes)
-                await asyncio.sleep(0)  # deliveries are answered, however much is due
+                await self._give_way()
                 self._deadlines.look()
                 if not worked:
                     await self._idle(_sooner(self.next_due(), self._deadlines.next_at), stop)
@@ -300,11 +305,19 @@ class Service:
         worked, last = False, self.store.journal.last()
         while not self._stopping() and (self._catch_up.some() or self.intake.take_some(last)):
             worked = True
-            await asyncio.sleep(0)
+            await self._give_way()
         return worked
 
     def _start_sending(self, lanes: Lanes) -> bool:
         return not self._timekeeping.holds(self.rule_set) and self._dispatch.start_due(lanes)
+
+    async def _give_way(self) -> None:
+        """Others get their turn. While deliveries wait for their answers the engine rests twice as long as it worked: threads of
+        one process run one at a time, and a sender waits seconds where a decision waits hours.
+        """
+        worked = time.monotonic() - self._rested
+        await asyncio.sleep(min(REST * worked, LONGEST_REST) if self.pressed() else 0)
+        self._rested = time.monotonic()
 
     async def _timers(self) -> bool:
         due = self.store.cases.due(self.clock(), DUE_AT_ONCE)
@@ -320,6 +333,7 @@ class Service:
         while not (stop.is_set() or self._woken.is_set() or (due is not None and self.clock() >= due)):
             glance = self.clock() + GLANCE
             await self.clock.wait(glance if due is None else min(due, glance), self._woken)
+            self._rested = time.monotonic()
             if self.store.changed_elsewhere() and self.store.journal.behind():
                 return
 

@@ -73,10 +73,10 @@ def webhook_app(service: Service, behind: Behind | None = None, received: Receiv
         return Response(metrics_text(await behind.status()) + received.text(), media_type=METRICS_TYPE)
 
     async def not_now(_: Request, trouble: Exception) -> Response:
-        return closed(trouble) if isinstance(trouble, StoreTrouble) else PlainTextResponse("a fault of ours", status_code=500)
+        return closed(trouble) if isinstance(trouble, StoreTrouble) else door.fault(trouble)
 
     return Starlette(
-        exception_handlers={StoreTrouble: not_now},
+        exception_handlers={StoreTrouble: not_now, Exception: not_now},
         routes=[
             Route("/webhooks/{connector}", door.deliver, methods=["POST"]),
             Route("/webhooks/{connector}/{token}", door.deliver, methods=["POST"]),
@@ -94,7 +94,6 @@ class _Door:
         self._clock = service.clock
         self._keep = behind.keep
         self._received = received
-        self._open = 0
         self._open_bytes = 0
         self._log = structlog.get_logger("instep.webhooks").bind(client=service.rule_set.client)
 
@@ -102,8 +101,7 @@ class _Door:
         began = time.perf_counter()
         connector = self._by_name.get(request.path_params["connector"])
         name = connector.name if connector else ""
-        self._open += 1
-        self._received.began()
+        self._received.open += 1
         try:
             written = await self._take(connector, request)
         except Rejected as no:
@@ -122,8 +120,7 @@ class _Door:
             self._log.error("delivery_failed", connector=name, **where(fault))
             return self._no(name, "fault", 500, "a fault of ours; it is in our log")
         finally:
-            self._open -= 1
-            self._received.ended()
+            self._received.open -= 1
         self._received.acknowledged(name, time.perf_counter() - began, repeated=written.repeated > 0 and not written.new)
         return PlainTextResponse("ok")
 
@@ -131,7 +128,7 @@ class _Door:
         """Raises Rejected, Unavailable, NotKept and ClientDisconnect."""
         if connector is None:
             raise Rejected(404, "no such connector", "unknown_connector")
-        if self._open > MOST_OPEN:
+        if self._received.open > MOST_OPEN:
             raise Unavailable("too many deliveries at once", "too_many")
         _check_claims(request.headers)
         body = bytearray()
@@ -155,6 +152,10 @@ class _Door:
                         raise Unavailable("too much at once", "too_many")
         except TimeoutError:
             raise Rejected(408, f"the body was not there after {BODY_SECONDS:g} seconds", "too_slow") from None
+
+    def fault(self, fault: Exception) -> Response:
+        self._log.error("status_failed", **where(fault))
+        return PlainTextResponse("a fault of ours; it is in our log", status_code=500)
 
     def _no(self, connector: str, kind: str, status: int, reason: str) -> Response:
         self._received.refused(connector, kind)

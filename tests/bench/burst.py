@@ -49,6 +49,7 @@ class Burst:
     taken_in: float = 0.0
     set_aside: int = 0
     behind: int = 0  # at the end of the burst
+    processor: float = 0.0  # seconds the service used for it
 
     def quantile(self, of: float) -> float:
         return sorted(self.waits)[min(int(len(self.waits) * of), len(self.waits) - 1)]
@@ -73,6 +74,7 @@ def burst(folder: Path, deliveries: int, seconds: float, kills: int = 0, *, seed
         service = Process(folder, settings)
         service.start()
         outcome = Burst(len(posts))
+        used = service.processor_seconds()
         answers = folder / "answers"
         answers.touch()
         sending = subprocess.Popen(
@@ -87,9 +89,11 @@ def burst(folder: Path, deliveries: int, seconds: float, kills: int = 0, *, seed
                 outcome.kills += 1
                 outcome.lost += expected.missing(service, acknowledged(answers.read_text()))
                 service.start()
+                used = service.processor_seconds()
             if sending.wait(600):
                 raise RuntimeError("the senders failed")
             read(answers.read_text(), outcome)
+            outcome.processor = service.processor_seconds() - used
             outcome.behind = service.health()["behind"]
             outcome.lost += expected.missing(service, acknowledged(answers.read_text()))
             outcome.taken_in = service.taken_in(1200)
@@ -159,6 +163,7 @@ def main() -> None:
     told = ", ".join(f"{count} answered {status or 'nothing'}" for status, count in sorted(outcome.statuses.items()))
     print(f"{outcome.sent} deliveries in {asked.seconds:g} s, {outcome.kills} kills: {told}")
     print(f"acknowledged {outcome.acknowledged}, of these not in the store: {len(outcome.lost)}")
+    print(f"processor time of the service meanwhile: {outcome.processor:.1f} s")
     print(
         f"acknowledgement: p50 {outcome.quantile(0.5) * 1000:.0f} ms, p99 {outcome.quantile(0.99) * 1000:.0f} ms,"
         f" longest {max(outcome.waits) * 1000:.0f} ms, mean {statistics.fmean(outcome.waits) * 1000:.0f} ms"

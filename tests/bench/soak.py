@@ -2,8 +2,9 @@
 
     PYTHONPATH=. python tests/bench/soak.py [--minutes 30] [--rate 20]
 
-Orders live their lives in sandboxes of all six systems while the service, as it really runs, follows: most are only sold and
-sent, three in ten are returned or cancelled. Told are memory over time with the slope of a straight line through its second half, the
+Orders live their lives in sandboxes of all six systems while the service, as it really runs, follows: most are only sold
+and sent, three in ten are returned or cancelled. Told are memory over time with the slope of a straight line through its second
+half, the
 size of the store, how long acknowledgements took, and how far the engine was behind.
 """
 

@@ -168,7 +168,7 @@ def test_while_deliveries_wait_the_engine_takes_fewer_events_at_a_time(world: Cl
         before = world.store.journal.position()
         world.service.intake.take_some()
         sizes.append(world.store.journal.position() - before)
-    assert sizes == [50, 25, 12, 6, 3, 1, 1, 1]
+    assert sizes == [50, 25, 12, 6, 4, 4, 4, 4]
     monkeypatch.undo()
     world.service.intake.take_in()
     assert world.store.journal.behind() == 0

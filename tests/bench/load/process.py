@@ -92,6 +92,11 @@ class Process:
                 return int(line.split()[1])
         return 0
 
+    def processor_seconds(self) -> float:
+        """What all its threads have used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def taken_in(self, seconds: float) -> float:
         """Waits until the journal is worked off, and says how long that took. Raises TimeoutError."""
         began = time.monotonic()

@@ -19,8 +19,8 @@ from collections import deque
 from pathlib import Path
 from urllib.parse import urlsplit
 
-AGAIN = 0.5  # seconds; real senders wait longer
-KEPT = 100  # idle connections
+AGAIN = 2.0  # seconds; real senders wait longer
+CONNECTIONS = 500  # at once; what is due beyond waits for one, and that is counted as waiting for an answer
 
 
 class Answer(asyncio.Protocol):
@@ -56,7 +56,7 @@ class Senders:
         self.url_file = url_file
         self.rate = rate
         self.idle: deque[Answer] = deque()
-        self.again = 0
+        self.free = asyncio.Semaphore(CONNECTIONS)
 
     async def send_all(self) -> None:
         began = time.perf_counter()
@@ -84,7 +84,10 @@ class Senders:
 
     async def post_one(self, delivery) -> int:
         """Its status. Raises OSError where it is not answered."""
-        path, headers, body = delivery
+        async with self.free:
+            return await self.posted(*delivery)
+
+    async def posted(self, path: str, headers, body: bytes) -> int:
         connection = self.idle.popleft() if self.idle else None
         if connection is None or connection.transport is None or connection.transport.is_closing():
             where = urlsplit(self.url_file.read_text())
@@ -100,10 +103,7 @@ class Senders:
         except BaseException:
             connection.transport.abort()
             raise
-        if len(self.idle) < KEPT:
-            self.idle.append(connection)
-        else:
-            connection.transport.close()
+        self.idle.append(connection)
         return status
 
 
