@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import shutil
@@ -9,6 +10,7 @@ import signal
 import sqlite3
 import stat
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -336,3 +338,17 @@ def test_a_fault_of_ours_stays_one(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         store._connection.execute("select * from no_such")
     assert store.journal.behind() == 0
+
+
+def test_what_was_asked_of_a_store_is_forgotten(tmp_path: Path) -> None:
+    """SQLite's module keeps a note of every cursor, and throws those away that are gone only where it made them itself."""
+
+    def notes() -> int:
+        return sum(type(found) is weakref.ReferenceType and found() is None for found in gc.get_objects())
+
+    store = SqliteStore.open(tmp_path / "a.db")
+    before = notes()
+    for _ in range(2000):
+        store.journal.position()
+    assert notes() - before < 1000
+    store.close()

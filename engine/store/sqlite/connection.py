@@ -89,10 +89,12 @@ class Connection(sqlite3.Connection):
         return super().cursor(factory or _Cursor)
 
     def execute(self, *statement: Any) -> sqlite3.Cursor:
-        return _Cursor(self).execute(*statement)
+        made: _Cursor = self.cursor()  # made any other way, SQLite's module never forgets it
+        return made.execute(*statement)
 
     def executemany(self, *statement: Any) -> sqlite3.Cursor:
-        return _Cursor(self).executemany(*statement)
+        made: _Cursor = self.cursor()
+        return made.executemany(*statement)
 
     def undo(self) -> None:
         """Ends the transaction, if one is open, whatever the trouble is."""
