@@ -31,6 +31,7 @@ class _Status(Collector):
         yield CounterMetricFamily("instep_decisions", "Decisions that came out otherwise than the last one", counts["decisions"])
         yield GaugeMetricFamily("instep_cases", "Cases", counts["cases"])
         yield GaugeMetricFamily("instep_events_waiting", "Events not taken in yet", status["behind"])
+        yield GaugeMetricFamily("instep_events_waiting_seconds", "How long the first of them has waited", _waited(status))
         yield GaugeMetricFamily("instep_events_set_aside", "Events that could not be taken in and wait", status["set_aside"])
         yield _by("instep_effects", "Effects by what became of them", "status", status["effects"])
         yield _by("instep_exceptions_open", "Exceptions people have to look at", "severity", status["exceptions"])
@@ -94,6 +95,12 @@ def _outside(status: Mapping[str, Any]) -> Iterable[Metric]:
     for one in ahead["unmet"]:
         unmet.add_metric([one["connector"], one["why"]], one["count"])
     yield unmet
+
+
+def _waited(status: Mapping[str, Any]) -> float:
+    if since := status["waiting_since"]:
+        return (datetime.fromisoformat(status["now"]) - datetime.fromisoformat(since)).total_seconds()
+    return 0.0
 
 
 def _by(name: str, said: str, label: str, values: Mapping[str, int]) -> GaugeMetricFamily:

@@ -9,6 +9,8 @@ from engine.run.metrics import metrics_text
 STATUS: dict[str, Any] = {
     "counts": {"journal": 7, "decisions": 5, "cases": 3},
     "behind": 2,
+    "now": "2026-11-01T13:30:00+00:00",
+    "waiting_since": "2026-11-01T13:29:20+00:00",
     "set_aside": 1,
     "effects": {"settled": 4, "unsure": 1},
     "exceptions": {"high": 2},
@@ -41,6 +43,7 @@ def test_a_failed_reload_a_waiting_set_and_the_basics_are_told() -> None:
         "instep_events_total 7.0",
         "instep_decisions_total 5.0",
         "instep_events_waiting 2.0",
+        "instep_events_waiting_seconds 40.0",
         "instep_events_set_aside 1.0",
         'instep_effects{status="unsure"} 1.0',
         'instep_exceptions_open{severity="high"} 2.0',
@@ -54,6 +57,10 @@ def test_a_failed_reload_a_waiting_set_and_the_basics_are_told() -> None:
         'instep_budget_left_units{connector="returngo",limit="2000 requests per 1d",operation="all"} 750.0',
         'instep_requests_total{connector="returngo",operation="GET /rma",purpose="poll"} 1250.0',
     }
+
+
+def test_an_event_that_does_not_wait_has_no_age() -> None:
+    assert "instep_events_waiting_seconds 0.0" in lines({**STATUS, "behind": 0, "waiting_since": None})
 
 
 def test_a_service_without_files_tells_the_rest() -> None:
