@@ -52,8 +52,8 @@ def delivery(body: bytes = b'{"id": "A", "delivery": 1}') -> bytes:
     return head.encode() + body
 
 
-STATUS = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-METRICS = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+STATUS = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+METRICS = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
 
 def of_thread(work: Callable[[], bytes]) -> bytes:

@@ -68,7 +68,7 @@ def counted(world: Client, answers: Callable[[Send], Awaitable[object]]) -> dict
 
     async def play() -> str:
         transport = httpx.ASGITransport(webhook_app(world.service))
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
             await answers(http.post)
             return (await http.get("/metrics")).text
 
