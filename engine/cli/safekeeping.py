@@ -84,6 +84,13 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[Text]:
         yield Text(f"  What to do: {remedy}.")
 
 
+def said_counts(counts: Mapping[str, int]) -> str:
+    """How much there is of everything, as a person would say it."""
+    names = {"journal": "events", "set_aside": "set aside"}
+    told = [(count, names.get(name, name)) for name, count in counts.items()]
+    return ", ".join(f"{count} {name.removesuffix('s') if count == 1 else name}" for count, name in told)
+
+
 def findings_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     return [asdict(found) for found in findings]
 

@@ -31,9 +31,11 @@ def typed(*words: str, code: int = 0) -> str:
 
 
 def test_a_store_in_use_is_verified_and_backed_up(world: Client) -> None:
-    assert "All is as it must be: 4 journal" in typed("verify", "a.sqlite")
+    assert "All is as it must be: 5 events, 3 records, 1 case, 2 decisions, 1 effect, 0 exceptions, 0 set aside." in typed(
+        "verify", "a.sqlite"
+    )
     told = json.loads(typed("backup", "a.sqlite", "--to", "b.sqlite", "--json"))
-    assert (told["file"], told["events"]) == ("b.sqlite", 4)
+    assert (told["file"], told["events"]) == ("b.sqlite", 5)
     assert json.loads(typed("verify", "b.sqlite", "--json"))["findings"] == []
     assert "in use by process" in typed("restore", "a.sqlite", "--from", "b.sqlite", "--by", "Ana", code=2)
 
@@ -42,7 +44,7 @@ def test_a_store_is_put_back_and_what_to_do_then_is_said(world: Client) -> None:
     typed("backup", "a.sqlite", "--to", "b.sqlite")
     asyncio.run(world.service.close())
     told = typed("restore", "a.sqlite", "--from", "b.sqlite", "--by", "Ana")
-    assert "a.sqlite is what b.sqlite was: 4 events." in told
+    assert "a.sqlite is what b.sqlite was: 5 events." in told
     assert "kept as a.sqlite.before-" in told
     assert "looks up everything it would send" in told
 

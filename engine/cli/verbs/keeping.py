@@ -63,8 +63,8 @@ def verify(
         for line in safekeeping.finding_lines(findings):
             console.print(line)
         if not findings:
-            seen = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
-            console.print(f"All is as it must be: {seen}{'; every decision comes out the same' if replay else ''}.")
+            same = "; every decision comes out the same" if replay else ""
+            console.print(f"All is as it must be: {safekeeping.said_counts(counts)}{same}.")
     if findings:
         raise typer.Exit(FOUND)
 
