@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console, Group
@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.rule import Rule
 from rich.text import Text
 
+from engine.language.durations import show_duration
 from engine.run.comparison import many
 
 EVERY = 1.0  # seconds between looks
@@ -128,10 +129,23 @@ def panel(now: Status) -> list[Text]:
     candidate = now.get("candidate")
     if candidate is not None:
         lines.append(candidate_words(candidate))
+    lines += clock_lines(now["clock"])
     lines += outside_lines(now)
     if failing:
         lines.append(Text(f"failing: {failing}", style="red"))
     lines += budget_lines(now["budgets"])
+    return lines
+
+
+def clock_lines(clock: Status) -> list[Text]:
+    """Where the machine's clock was set back, and why nothing is sent."""
+    lines = []
+    if clock["ahead_seconds"]:
+        ahead = show_duration(timedelta(seconds=clock["ahead_seconds"]))
+        lines.append(Text(f"the machine's clock went back: the service is {ahead} ahead of it, at half speed", style="yellow"))
+    if clock["nothing_sent_for_seconds"]:
+        left = show_duration(timedelta(seconds=clock["nothing_sent_for_seconds"]))
+        lines.append(Text(f"the store was restored: nothing is sent for another {left}", style="yellow"))
     return lines
 
 

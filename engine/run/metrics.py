@@ -35,6 +35,7 @@ class _Status(Collector):
         yield GaugeMetricFamily("instep_events_set_aside", "Events that could not be taken in and wait", status["set_aside"])
         yield _by("instep_effects", "Effects by what became of them", "status", status["effects"])
         yield _by("instep_exceptions_open", "Exceptions people have to look at", "severity", status["exceptions"])
+        yield from _clock(status["clock"])
         yield from _outside(status)
         failing = {f"{feed['connector']}.{feed['feed']}": feed["failures"] for feed in status["failing"]}
         yield _by("instep_feed_failures", "Failures in a row of feeds that fail", "feed", failing)
@@ -47,6 +48,12 @@ class _Status(Collector):
         yield from _budgets(status["budgets"])
         if rules := status["rules"]:
             yield from _rules(rules)
+
+
+def _clock(clock: Mapping[str, Any]) -> Iterable[Metric]:
+    ahead, held = clock["ahead_seconds"], clock["nothing_sent_for_seconds"]
+    yield GaugeMetricFamily("instep_clock_ahead_seconds", "How far the service is ahead of the machine's clock", ahead)
+    yield GaugeMetricFamily("instep_held_seconds", "How long nothing is sent yet, because the store was restored", held or 0)
 
 
 def _budgets(budgets: Iterable[Mapping[str, Any]]) -> Iterable[Metric]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from engine.cli.screen import show
+from engine.cli.screen import panel, show
 
 READ = {"at": "2026-11-01T12:00:00+00:00", "ok": True, "hash": "h1", "fault": "", "problems": []}
 PROBLEM = {
@@ -46,6 +46,7 @@ def status(**rules: Any) -> dict[str, Any]:
     return {
         "client": "acme", "mode": "live", "rule_set": "h1", "counts": {"journal": 7, "cases": 3}, "behind": 0, "failing": [],
         "effects": {"planned": 2, "settled": 5}, "exceptions": {"high": 1}, "budgets": BUDGETS, "rules": {**whole, **rules},
+        "clock": {"ahead_seconds": 5400, "nothing_sent_for_seconds": 600},
         "connectors": [
             {
                 "connector": "mirakl", "look_up": {"state": "closed"},
@@ -113,6 +114,12 @@ def test_a_budget_that_runs_low_is_told_and_one_that_is_always_either_left_or_no
     assert "budget low: returngo all: 150 of 2000 requests per 1d left" in told
     assert "left alone until" in told
     assert "OR11" not in told
+
+
+def test_a_clock_that_went_back_and_a_restored_store_are_told() -> None:
+    told = "\n".join(str(line) for line in panel(status()))
+    assert "the service is 1h 30m ahead of it, at half speed" in told
+    assert "the store was restored: nothing is sent for another 10m" in told
 
 
 def test_a_candidate_in_shadow_has_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
