@@ -153,7 +153,7 @@ def _unlisted(seen: Seen) -> Iterable[ExceptionState]:
     for kind, recs in seen.view.index.items():
         for rec in recs.values():
             for name, value in rec.items():
-                if isinstance(value, Unreadable):
+                if value.__class__ is Unreadable:
                     facts.setdefault((f"{kind}.{name}", value.raw), []).append(f"{rec.item}.{name}")
     for (name, raw), named in sorted(facts.items()):
         yield _built_in(

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from engine.facts.derive import Facts
-from engine.facts.values import Items, Rec
+from engine.facts.values import Items, Money, Rec
 from engine.language.ruleset import Each, RuleSet
 from engine.language.tables.table import Decided, Table
 
+HOLD_NONE = frozenset({str, int, bool, Decimal, Money, datetime, date, timedelta, type(None)})  # no record is in such a value
 Index = dict[str, dict[str, Rec]]  # kind -> key -> record or item
 Changes = Mapping[str, AbstractSet[str]]  # a fact that changed -> the keys of the records or items it changed for
 
@@ -85,6 +88,8 @@ def _index(facts: Facts) -> Index:
             continue
         of_kind[rec.key] = rec
         for value in rec.values():
+            if value.__class__ in HOLD_NONE:
+                continue
             if isinstance(value, Rec):
                 waiting.append(value)
             elif isinstance(value, Items):
@@ -103,11 +108,19 @@ def changed(before: View, after: View) -> Changes:
                 found.setdefault(kind, set()).add(key)
                 differing: Iterable[str] = (*(was or ()), *(now or ()))
             elif was is not now:
-                differing = [name for name in was.keys() | now.keys() if not _same(was.get(name), now.get(name))]
+                differing = _differing(was, now)
             else:
                 continue
             for name in differing:
                 found.setdefault(f"{kind}.{name}", set()).add(key)
+    return found
+
+
+def _differing(was: Rec, now: Rec) -> list[str]:
+    """The fields of a record whose value is another one. Most are the very same object, so that is asked first."""
+    found = [name for name, value in now.items() if (old := was.get(name)) is not value and not _same(old, value)]
+    if was.keys() != now.keys():
+        found += [name for name in was if name not in now and was[name] is not None]
     return found
 
 

@@ -1,8 +1,9 @@
 """How fast a recorded history is replayed: the demo's day, told again for as many other orders as are wanted.
 
-    python tests/bench/replay.py [--events 20000] [--workers 2]
+    python -m tests.bench.replay [--events 10000 50000 200000] [--workers 2]
 
-Prints events per second, the memory of the largest process, and the share of the time that goes into deciding.
+Prints for each size events per second and the most memory of the process that reads and of the largest worker, and the share of
+the time that goes into deciding.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import re
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -74,35 +76,48 @@ def multiplied(found: Sequence[Sequence[TakenIn]], events: int) -> Iterator[Take
 
 def main() -> None:
     options = argparse.ArgumentParser()
-    options.add_argument("--events", type=int, default=20_000)
+    options.add_argument("--events", type=int, nargs="+", default=[20_000])
     options.add_argument("--workers", type=int, default=2)
+    options.add_argument(
+        "--history", type=Path, help="measure this one, here; the others are each measured in a process of its own"
+    )
     given = options.parse_args()
     files = dict(read_files(shipped_root()).contents)
+    if given.history is not None:
+        measured(given.history, files, given.workers)
+        return
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "demo.sqlite"
         play(fast=True, root=None, database=database, emit=lambda _: None)
         store = SqliteStore.open(database, as_="visitor")
         history = [entry for entry in recorded(store) if not isinstance(entry, Outcome)]
         store.close()
-        path = Path(folder) / "history.jsonl"
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(written(multiplied(stories(history, files), given.events)))
-        began = time.perf_counter()
-        read_at = [0.0]
-
-        def cutting(_: int) -> None:
-            read_at[0] = time.perf_counter() - began
-
-        result = backtest(Plan(CLIENT, files), read(path), workers=given.workers, cutting=cutting)
-        took = time.perf_counter() - began
-        counts = result.after.counts
-        print(
-            f"{counts['events']:,} events, {counts['cases']:,} cases, {counts['decisions']:,} decisions, {given.workers} workers"
-        )
-        print(f"{counts['events'] / took:,.0f} events/s; reading and cutting took {read_at[0]:.1f} s of {took:.1f} s")
-        largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        print(f"largest process: {largest / 1024:,.0f} MB")
+        told = stories(history, files)
+        for events in given.events:
+            path = Path(folder) / "history.jsonl"
+            with path.open("w", encoding="utf-8") as file:
+                file.writelines(written(multiplied(told, events)))
+            here = [sys.executable, "-m", "tests.bench.replay", "--workers", str(given.workers), "--history", str(path)]
+            subprocess.run(here, check=True, cwd=Path(__file__).parents[2])
         print(f"share of one process's time in deciding: {share_in_decide(files, path):.0%}")
+
+
+def measured(path: Path, files: dict[str, bytes], workers: int) -> None:
+    began = time.perf_counter()
+    read_at = [0.0]
+
+    def cutting(_: int) -> None:
+        read_at[0] = time.perf_counter() - began
+
+    result = backtest(Plan(CLIENT, files), read(path), workers=workers, cutting=cutting)
+    took = time.perf_counter() - began
+    counts = result.after.counts
+    print(f"{counts['events']:,} events, {counts['cases']:,} cases, {counts['decisions']:,} decisions, {workers} workers")
+    own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    spent = sum(one.ru_utime + one.ru_stime for one in (own, others))
+    rate = f"{counts['events'] / took:,.0f} events/s, {counts['events'] / spent:,.0f} for each second of a processor"
+    print(f"  {rate}; reading and cutting took {read_at[0]:.1f} s of {took:.1f} s")
+    print(f"  most memory: this process {own.ru_maxrss / 1024:,.0f} MB, the largest worker {others.ru_maxrss / 1024:,.0f} MB")
 
 
 def share_in_decide(files: dict[str, bytes], path: Path) -> float:

@@ -217,17 +217,17 @@ class TestTheWorldItShares:
             beside.world.shop.books.orders |= {"A": {}}
             await beside.hear(an_order("A"), an_rma("1", "A", "Approved"))
             await beside.passes(hours=1)
-            beside.world.shop.before = [No("balance_too_low", "no money")]
+            beside.world.shop.before = [No("not_refundable", "it cannot be")]
             await beside.hear(an_rma("1", "A", "Done", beside.world.clock()))
             await beside.passes(hours=4)
 
         late = told(tmp_path / "late", LATE, story)
         assert [d.what for d in late.differences if d.what.startswith("effect")] == ["effect later"]
         (effect,) = late.stories[0].after.effects
-        assert (effect.status, effect.reason) == ("refused", "balance_too_low")
+        assert (effect.status, effect.reason) == ("refused", "not_refundable")
         early = told(tmp_path / "early", EARLY, story)
         (effect,) = early.stories[0].after.effects
-        assert (effect.status, effect.reason, effect.sent_at) == ("refused", "balance_too_low", NOON)
+        assert (effect.status, effect.reason, effect.sent_at) == ("refused", "not_refundable", NOON)
 
     def test_answers_of_people_count_for_both_where_both_ask(self, tmp_path: Path) -> None:
         async def story(beside: Watched) -> None:
