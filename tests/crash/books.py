@@ -171,6 +171,8 @@ class Kept:
         of late news has closed by itself.
         """
         cut = {case for case, step in self.rows("select case_name, step from steps") if json.loads(step)["what"] in STOPPED}
+        part = "select c.name, into_.name from cases c join cases into_ on into_.id = c.absorbed_into"
+        cut |= {whole for name, whole in self.rows(part) if name in cut}
         for case, rule, title, closed in self.rows(
             "select coalesce(name, ''), rule, title, closed_at from exceptions left join cases on cases.id = case_id"
         ):

@@ -73,6 +73,9 @@ class Conducted(VirtualClock):
             return
         if woken.is_set():
             return
+        if self.served.service._lanes._tasks:  # something is under way, which takes no time here
+            await woken.wait()
+            return
         due = self.served.service.next_due()
         news = self._killer.news()
         told = {"idle": due and due.isoformat(), "go": self.gone, "points": news, "sends": self._killer.sends}

@@ -19,6 +19,11 @@ ROLES = {
     "mirakl": "marketplace", "returngo": "returns", "shopify": "store", "easypost": "carrier", "shipbob": "warehouse",
     "ledger": "finance",
 }  # fmt: skip
+BUDGETS = {  # of what is counted by the second and minute: time stands still here while the service is at work
+    "mirakl": {"OR11": "100000 per 5m", "RT11": "100000 per 5m"}, "returngo": {"all": "100000 per 1s"},
+    "shopify": {"all": {"bucket": 10_000_000, "refill": "100000 per 1s"}}, "easypost": {"GET trackers": "100000 per 1s"},
+    "shipbob": {"all": "100000 per 1m"},
+}  # fmt: skip
 _SECRET = {"api_key", "webhook_token", "access_token", "webhook_secret", "token"}
 
 
@@ -83,6 +88,8 @@ def write_client(root: Path, settings: Mapping[str, Mapping[str, Any]], **params
                 use[key] = {"secret": secret}
             else:
                 use[key] = str(value) if isinstance(value, Path) else value
+        if name in BUDGETS:
+            use["budget"] = BUDGETS[name]
         connectors[ROLES[name]] = use
     client = {
         "client": CLIENT,
