@@ -63,12 +63,23 @@ def instant(option: str, text: str) -> datetime | None:
 
 
 def journalled(store: Store, path: Path, wanted: Sequence[Wanted]) -> bool:
-    """Journals what somebody decided, all of it or nothing. Whether a running service has taken it in."""
+    """Journals what somebody decided, all of it or nothing. Whether a running service has taken it in.
+
+    Raises `NotFound` where only one thing was decided and it was no longer possible when the service came to it.
+    """
     if not wanted:
         return False
     now = datetime.now(UTC)
     with store.transaction():
         last = max(noted(store, one.deed, now, one.did) for one in wanted)
+    taken = _taken_in(store, path, last)
+    late = store.asides.of(last) if taken and len(wanted) == 1 else None
+    if late is not None and late.state == "waiting":
+        raise NotFound(f"it was no longer possible when the service came to it: {late.reason}")
+    return taken
+
+
+def _taken_in(store: Store, path: Path, last: int) -> bool:
     end = time.monotonic() + PATIENCE
     while is_held(path):
         if store.journal.position() >= last:

@@ -32,13 +32,13 @@ STATUSES = ("planned", "performing", "unsure", "settled", "settled_elsewhere", "
 STUCK = ("performing", "unsure", "refused", "put off")
 MOST = 100_000
 TOLD = {
-    "begun": "sent",
+    "begun": "looked up, still asked for, and sent",
     "settled": "done",
-    "settled_elsewhere": "somebody else had done it already",
+    "settled_elsewhere": "looked up: somebody else had done it already",
     "refused": "refused",
     "unsure": "may or may not have happened",
     "later": "put off",
-    "again": "no sign of it outside: it may be sent once more",
+    "again": "looked up: no sign of it outside, so that it may be sent once more",
     "interrupted": "the service ended while it was being sent",
 }
 

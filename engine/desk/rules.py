@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from engine.desk.doing import person
 from engine.desk.stored import NotFound, store_path, visited
 from engine.problems import did_you_mean
 from engine.run.past_rules import NoSuchRuleSet, find_rule_set
@@ -78,14 +79,15 @@ def activate(database: Path | None, client: str | None, hash_: str, by: str) -> 
 
     A running service is waited for; without one the request stays in the store for the next start.
     """
+    who = person(by)
     with visited(database, client) as store:
         known = json.loads(store.rule_sets.status() or "{}").get("waiting") or {}
         if hash_ and not str(known.get("hash", "")).startswith(hash_):
             _found(store, hash_)
         now = datetime.now(UTC)
         with store.transaction():
-            asked = store.rule_sets.request(hash_, by, now)
-            store.audit.append(now, by, "asked for activation", hash_ or "what waits")
+            asked = store.rule_sets.request(hash_, who, now)
+            store.audit.append(now, who, "asked for activation", hash_ or "what waits")
         if not is_held(store_path(database, client)):
             return "Noted. No service is running: it is activated at the next start.", True
         patience = timedelta() if known.get("restart") else PATIENCE

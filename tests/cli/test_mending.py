@@ -291,6 +291,16 @@ class TestExceptions:
         code, said = instep(world, "exceptions", "show", number)
         assert (code, "assigned to Ben by Ana" in said, "resolved by Ana: asked the carrier" in said) == (0, True, True), said
 
+    def test_what_was_no_longer_possible_when_the_service_came_to_it_is_said(self, world: World) -> None:
+        asyncio.run(world.hear(an_rma("1", "A", "Approved")))
+        asyncio.run(world.service.play(world.clock, world.clock().replace(day=4)))
+        (row,) = found(world, "exceptions", "list")["exceptions"]
+        world.service.hear([an_rma("1", "A", "Done", world.clock())])  # not taken in yet
+        with running(world):
+            code, said = instep(world, "exceptions", "resolve", str(row["number"]), "--reason", "x", "--by", "Ana")
+        assert code == 2, said
+        assert ("no longer possible" in said) or ("is closed" in said), said
+
     def test_what_cannot_be_decided_so_is_said(self, world: World) -> None:
         asyncio.run(world.hear(strange("7")))
         (row,) = found(world, "exceptions")["exceptions"]

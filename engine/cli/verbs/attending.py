@@ -96,11 +96,12 @@ def exceptions_assign(
     by: By,
     database: Database = None,
     client: OfClient = None,
+    json: Json = False,
 ) -> None:
     """Say whose it is."""
     from engine.desk import exceptions as asked  # noqa: PLC0415
 
-    console.print(_or_misused("exceptions assign", lambda: asked.assigned(database, client, number, to, by)))
+    _said(_or_misused("exceptions assign", lambda: asked.assigned(database, client, number, to, by)), json=json)
 
 
 @exceptions.command(
@@ -112,12 +113,14 @@ def exceptions_resolve(
     by: By,
     database: Database = None,
     client: OfClient = None,
+    json: Json = False,
 ) -> None:
     """Put one off that has no answers, with the reason: while its rule still holds it comes back after its snooze."""
     from engine.desk import exceptions as asked  # noqa: PLC0415
     from engine.desk.doing import reason as said  # noqa: PLC0415
 
-    console.print(_or_misused("exceptions resolve", lambda: asked.decided(database, client, number, "resolve", by, said(reason))))
+    done = _or_misused("exceptions resolve", lambda: asked.decided(database, client, number, "resolve", by, said(reason)))
+    _said(done, json=json)
 
 
 @app.command(epilog='Example: instep answer 12 refund --by "Ana" --database demo.sqlite')
@@ -128,11 +131,19 @@ def answer(
     reason: Annotated[str, typer.Option(help="Why.")] = "",
     database: Database = None,
     client: OfClient = None,
+    json: Json = False,
 ) -> None:
     """Decide about an exception. The running service picks it up; without one it waits in the journal."""
     from engine.desk import exceptions as asked  # noqa: PLC0415
 
-    console.print(_or_misused("answer", lambda: asked.decided(database, client, number, what, by, reason)))
+    _said(_or_misused("answer", lambda: asked.decided(database, client, number, what, by, reason)), json=json)
+
+
+def _said(outcome: str, *, json: bool) -> None:
+    if json:
+        print_json({"outcome": outcome, "fine": True})
+    else:
+        console.print(outcome)
 
 
 audit = typer.Typer(help="Who did what, when: a trail that only grows.", invoke_without_command=True)
