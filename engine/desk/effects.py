@@ -39,6 +39,7 @@ TOLD = {
     "unsure": "may or may not have happened",
     "later": "put off",
     "again": "looked up: no sign of it outside, so that it may be sent once more",
+    "anew": "tried again by itself: such a refusal passes",
     "interrupted": "the service ended while it was being sent",
 }
 
@@ -263,6 +264,8 @@ def _next(one: Found, rule_set: RuleSet, store: Store) -> str:
             return "It is being sent now, or the service ended meanwhile: the next start looks it up."
         case "unsure":
             return f"It is looked up again{at}; `instep effects retry` looks now. It is never simply sent again."
+        case "refused" if entry.due_at is not None:
+            return f"It passes by itself: it is tried again{at}. `retry` does that now, `discard` ends it."
         case "refused":
             preview = _asked(store, rule_set, one)
             return f"It stays as it is until somebody retries or discards it. If it were retried now: {preview}"
