@@ -202,7 +202,8 @@ class TestEffects:
         assert instep(world, "effects", "list", "--case", "X")[0] == 2
 
     def test_the_whole_life_of_an_effect_is_shown_with_the_line_of_its_rule(self, world: World) -> None:
-        self.refused(world)
+        world.shop.before = [Refused("order_closed", "it is closed")]
+        asyncio.run(world.hear(an_rma("1", "A", "Done")))
         told_of = found(world, "effects", "show", KEY)
         assert [each["what"] for each in told_of["life"]] == ["planned", "begun", "refused"]
         assert told_of["rule_place"] == "rules/base/refund.yaml:2:3"
@@ -213,7 +214,7 @@ class TestEffects:
             instep(world, "effects", "retry", KEY, "--by", "Ana", "--reason", "topped up")
         code, said = instep(world, "effects", "show", KEY)
         assert (code, "retried by Ana: topped up" in said, "done, receipt R1" in said) == (0, True, True), said
-        assert "refused: balance_too_low: top up the account" in said
+        assert "refused: order_closed: it is closed" in said
         (receipt,) = found(world, "effects", "show", KEY)["receipts"]
         assert receipt["reference"] == "R1"
 
