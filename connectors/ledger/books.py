@@ -29,6 +29,7 @@ COLUMNS = (
     "tax_mode",  # included: amount and shipping hold their taxes; excluded: they do not; empty: there are none
 )
 _OURS = "post-*.csv"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # what a cell begins with that a spreadsheet does not take for text
 
 
 class UnreadableBooks(Exception):  # noqa: N818 - it tells of the books, not of a fault of ours
@@ -70,13 +71,21 @@ def _as_csv(lines: Iterable[PostingLine]) -> str:
     writer.writerow(COLUMNS)
     for line in lines:
         posted_at = line.posted_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        writer.writerow(
-            (
-                line.id, line.posting, line.kind, posted_at, line.order_id, line.order_line_id, line.refund_id,
-                line.component, line.code, f"{line.amount.amount:f}", line.amount.currency, line.tax_mode,
-            )
-        )  # fmt: skip
+        texts = (line.id, line.posting, line.kind, posted_at, line.order_id, line.order_line_id, line.refund_id, line.component)
+        amount = (f"{line.amount.amount:f}", line.amount.currency)
+        writer.writerow((*map(_as_text, (*texts, line.code)), *amount, _as_text(line.tax_mode)))
     return text.getvalue()
+
+
+def _as_text(value: str) -> str:
+    """A cell that a spreadsheet takes for text: others give the ids, and one that begins like a formula would be worked out."""
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def _from_text(cell: str | None) -> str:
+    if cell is None:
+        raise ValueError("a column is missing")
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
 def _from_csv(file: Path) -> Iterator[PostingLine]:
@@ -94,9 +103,11 @@ def _line(row: Mapping[str, str]) -> PostingLine:
     amount = Decimal(row["amount"])
     if not amount.is_finite():
         raise ValueError(f"{amount} is no amount")
+    texts = {name: _from_text(row[name]) for name in COLUMNS}
     return PostingLine(
-        row["posting"], row["kind"], datetime.fromisoformat(row["posted_at"]).astimezone(UTC), row["order_id"],
-        row["order_line_id"], row["refund_id"], row["component"], row["code"], Money(amount, row["currency"]), row["tax_mode"],
+        texts["posting"], texts["kind"], datetime.fromisoformat(row["posted_at"]).astimezone(UTC), texts["order_id"],
+        texts["order_line_id"], texts["refund_id"], texts["component"], texts["code"], Money(amount, row["currency"]),
+        texts["tax_mode"],
     )  # fmt: skip
 
 

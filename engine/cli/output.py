@@ -11,17 +11,17 @@ from typing import Any, NoReturn, TextIO, cast
 
 import structlog
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from engine.cli.visible import Plain, visible, visible_fields
 from engine.facts.codec import dumps
 from engine.problems import Problem, Problems
 from engine.run.private import write_private
 
 FINE, FOUND, MISUSED = 0, 1, 2
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Plain()
+errors = Plain(stderr=True)
 
 
 class _Stderr:
@@ -48,6 +48,7 @@ def log_to_stderr(shown: Container[str] = ()) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            visible_fields,
             structlog.dev.ConsoleRenderer(colors=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -58,7 +59,9 @@ def log_to_stderr(shown: Container[str] = ()) -> None:
 def print_json(value: Any) -> None:
     """One line for programs; indented on a terminal, where people read it."""
     text = dumps(value)
-    sys.stdout.write((json.dumps(json.loads(text), indent=2, ensure_ascii=False) if sys.stdout.isatty() else text) + "\n")
+    sys.stdout.write(
+        (visible(json.dumps(json.loads(text), indent=2, ensure_ascii=False)) if sys.stdout.isatty() else text) + "\n"
+    )
 
 
 def print_problems(problems: Problems) -> None:

@@ -18,6 +18,8 @@ WORLDS = "rules/worlds"  # what simulations meet; no rule set is made from it
 FACTS = "mappings/facts.yaml"
 SUFFIXES = (".yaml", ".yml")
 _TOP = ("rules", "mappings")
+LARGEST_FILE = 8_000_000  # bytes: what is read as YAML has at most two million characters
+MOST_FILES = 20_000  # a project has some hundred
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,12 @@ def own_files(root: Path) -> Files:
     for path in paths:
         name = path.relative_to(root).as_posix()
         try:
-            contents[name] = path.read_bytes()
+            if path.stat().st_size > LARGEST_FILE:
+                unreadable[name] = f"it is larger than {LARGEST_FILE} bytes"
+            elif len(contents) >= MOST_FILES:
+                unreadable[name] = f"there are more than {MOST_FILES} files"
+            else:
+                contents[name] = path.read_bytes()
         except OSError as error:
             unreadable[name] = error.strerror or "no reason given"
     return Files(contents, unreadable)

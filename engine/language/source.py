@@ -43,6 +43,7 @@ _IN_OUR_WORDS = (  # the parser's sentences, and what they come from
     ("could not find expected ':'", 'a key needs ": " and a value behind it'),
 )
 _NOT_YAML = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # text that is shown in another order than it stands in (CVE-2021-42574)
 _RANGE = re.compile(r"[\[(\]][^\[\](){},\"']+\.\.[^\[\](){},\"']+[\])\[]")  # of a table's cell, as in [10..20)
 _TAB = re.compile(r"^[ ]*\t[ \t]*(?=[^\s#])", re.MULTILINE)
 
@@ -88,7 +89,7 @@ def _decode(data: bytes | str, file: str, problems: Problems) -> str | None:
     if len(text) > LARGEST_FILE:
         problems.add(Place(file), "too-large", f"the file has {len(text)} characters; at most {LARGEST_FILE} are read")
         return None
-    strange = _NOT_YAML.search(text)
+    strange = _NOT_YAML.search(text) or _TURNS.search(text)
     if strange is not None:
         message = f"the character U+{ord(strange[0]):04X} cannot stand in YAML"
         problems.add(_place(file, text, strange.start()), "yaml-character", message)

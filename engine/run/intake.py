@@ -157,7 +157,9 @@ class Intake:
     def _set_aside(self, entry: Journalled, reason: str, place: str, path: str) -> None:
         """Kept whole. A person is told once per kind, place and field, not once per payload."""
         now = self._clock()
-        self._log.warning("event_set_aside", seq=entry.seq, kind=entry.event.kind, reason=reason, place=place)
+        self._log.warning(
+            "event_set_aside", seq=entry.seq, kind=entry.event.kind, field=path, place=place
+        )  # no reason: it quotes
         told = _aside_entry(f"{entry.event.kind}:{place}:{path}", entry.event.kind, reason, place, now)
         self._store.journal.set_aside(entry.seq, reason, place, now)
         self._store.asides.telling(entry.seq, told.key)

@@ -105,7 +105,7 @@ class _Door:
         try:
             written = await self._take(connector, request)
         except Rejected as no:
-            self._log.warning("delivery_rejected", connector=name, status=no.status, reason=no.reason)
+            self._log.warning("delivery_rejected", connector=name, status=no.status, kind=no.kind)  # no reason: it may quote
             return self._no(name, no.kind, no.status if 400 <= no.status < 500 else 400, no.reason)
         except ClientDisconnect:
             return self._no(name, "ended_early", 400, "the delivery ended early")

@@ -23,7 +23,7 @@ from typing import Any
 
 from tests.bad_input.targets import TARGETS, begun, tried
 
-PART = 2000  # inputs
+PART = 10_000  # inputs
 
 
 def parts(inputs: int, seed: int, only: str) -> Iterator[tuple[str, str, int]]:
