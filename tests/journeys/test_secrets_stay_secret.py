@@ -123,6 +123,7 @@ def home(tmp_path: Path) -> Iterator[tuple[Path, Parrot]]:
         yield tmp_path, parrot
 
 
+@pytest.mark.long
 def test_planted_secrets_are_found_nowhere(home: tuple[Path, Parrot], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, parrot = home
     for name, secret in PLANTED.items():
