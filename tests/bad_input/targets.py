@@ -76,6 +76,8 @@ def begun(name: str, directory: Path) -> Iterator[Try]:
         yield next(ready)
     finally:
         next(ready, None)
+        logging.disable(logging.NOTSET)
+        structlog.reset_defaults()
 
 
 def tried(name: str, one: Try, seed: str, inputs: int, first: int = 0) -> Tried:
