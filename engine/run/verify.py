@@ -136,6 +136,4 @@ def _due(store: SqliteStore, row: CaseRow, rule_set: RuleSet, memory: Memory, ro
     for effect in memory.effects:
         kept = rows.get(effect.key)
         if kept is not None and kept.entry.due_at is None and due_at(effect, rule_set, zone, opened) is not None:
-            yield Finding(
-                "wake-ups", f"case {row.name}", f"the effect {effect.key} is {effect.status}, and never looked at", _ANEW
-            )
+            yield Finding("waking", f"case {row.name}", f"the effect {effect.key} is {effect.status}, and never looked at", _ANEW)

@@ -125,13 +125,13 @@ PLANTED = {
         "update exceptions set state = 'snoozed' where rule = 'rejected'", "memory", "it remembers that it is open",
     ),
     "a memory that cannot be read": ("update cases set memory = '{' where name = 'order:A'", "memory", "cannot be read"),
-    "a wake-up that is gone": ("update cases set wake_at = null where name = 'order:B'", "wake-ups", "is looked at never"),
+    "a wake-up that is gone": ("update cases set wake_at = null where name = 'order:B'", "waking", "is looked at never"),
     "a wake-up put off": (
-        "update cases set wake_at = '2036-01-01T00:00:00.0Z' where name = 'order:B'", "wake-ups", "is looked at only at 2036",
+        "update cases set wake_at = '2036-01-01T00:00:00.0Z' where name = 'order:B'", "waking", "is looked at only at 2036",
     ),
-    "a case that waits, closed": ("update cases set open = 0 where name = 'order:B'", "wake-ups", "counts as closed"),
+    "a case that waits, closed": ("update cases set open = 0 where name = 'order:B'", "waking", "counts as closed"),
     "a case that failed and is never tried again": (
-        "update cases set failures = 1, wake_at = null where name = 'order:B'", "wake-ups", "never tried again",
+        "update cases set failures = 1, wake_at = null where name = 'order:B'", "waking", "never tried again",
     ),
     "a decision that was changed": (
         "update decisions set trace = trace || ' ' where id = 3", "decision digests", "decision 3",

@@ -164,17 +164,17 @@ def _wake_ups(connection: Connection) -> Iterator[Finding]:
     mend = "Wake it: `instep restore` a backup, or change any rule and back, which has every open case looked at anew"
     for name, wake_at, failures, is_open, trace in connection.execute(_LATEST):
         if failures and wake_at is None:
-            yield Finding("wake-ups", f"case {name}", "it could not be decided and is never tried again", mend)
+            yield Finding("waking", f"case {name}", "it could not be decided and is never tried again", mend)
         if trace is None or failures:
             continue
         wanted = _loads(trace).get("wake_at")
         if wanted is None:
             continue
         if not is_open:
-            yield Finding("wake-ups", f"case {name}", f"it waits until {wanted}, but counts as closed", mend)
+            yield Finding("waking", f"case {name}", f"it waits until {wanted}, but counts as closed", mend)
         elif wake_at is None or wake_at[:19] > wanted[:19]:
             later = f"only at {wake_at}" if wake_at else "never"
-            yield Finding("wake-ups", f"case {name}", f"it waits until {wanted}, and is looked at {later}", mend)
+            yield Finding("waking", f"case {name}", f"it waits until {wanted}, and is looked at {later}", mend)
 
 
 def _loads(text: str) -> dict[str, Any]:
