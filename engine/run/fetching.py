@@ -52,9 +52,7 @@ class Asking:
 
 
 class Fetcher:
-    """Fetches what is due. What is over the budget of its connector stays due, and nothing more of it is asked for until the
-    budget allows.
-    """
+    """Fetches what is due. What is over the budget stays due, and nothing of its kind is asked for until the budget allows."""
 
     def __init__(self, store: Store, connectors: Mapping[str, Connector], clock: Clock, budget: Budget) -> None:
         self._store = store
@@ -70,7 +68,7 @@ class Fetcher:
         self._waits = {name: until for name, until in self._waits.items() if until > now}
         busy = [name for name in self._by_name if lanes.busy(_lane(name))]
         due: dict[str, list[FetchRow]] = {}
-        for row in self._store.rounds.fetches_due(now, AT_ONCE, but=[*self._waits, *busy]):
+        for row in self._store.rounds.fetches_due(now, AT_ONCE, but=busy, but_kinds=self._waits):
             due.setdefault(row.connector, []).append(row)
         for name, rows in due.items():
             lanes.start(_lane(name), self._fetch_all(rows, lanes))
@@ -78,8 +76,10 @@ class Fetcher:
 
     async def _fetch_all(self, rows: Sequence[FetchRow], lanes: Lanes) -> None:
         for row in rows:
-            if lanes.stopping() or not await self._fetch(row):
+            if lanes.stopping():
                 return
+            if row.ref.kind not in self._waits:
+                await self._fetch(row)
 
     def next_at(self) -> datetime | None:
         """When something is due next, or may be asked for again."""
@@ -88,35 +88,33 @@ class Fetcher:
         later += [until for until in self._waits.values() if until > now]
         return min((at for at in later if at is not None), default=None)
 
-    async def _fetch(self, row: FetchRow) -> bool:
-        """False where it could not even be asked for."""
+    async def _fetch(self, row: FetchRow) -> None:
         connector = self._by_name.get(row.connector)
         if connector is None:
             self._store.rounds.fetch_later(row.id, None, f"no connector {row.connector}")
-            return True
+            return
         now = self._clock()
         try:
             with self._budget.spending(connector, "fetch"):
                 events = await connector.fetch(row.ref)
         except OverBudget as no:
-            self._waits[row.connector] = self._clock() + max(no.after, timedelta(seconds=1))
-            self._log.info("fetches_wait", connector=row.connector, why=no.reason)
-            return False
+            self._waits[row.ref.kind] = self._clock() + max(no.after, timedelta(seconds=1))
+            self._log.info("fetches_wait", kind=row.ref.kind, why=no.reason)
+            return
         except TryLater as no:
             wait = no.after or _wait(row.attempts)
             self._store.rounds.fetch_later(row.id, now + max(wait, timedelta(seconds=1)), no.reason)
-            return True
+            return
         except Exception as fault:
             self._log.error("fetch_failed", connector=row.connector, kind=row.ref.kind, **where(fault))
             self._give_back(row, f"{type(fault).__name__}: {fault}")
-            return True
+            return
         if not events:
             self._give_back(row, "not there")
-            return True
+            return
         with self._store.transaction():
             self._store.journal.append(events, self._clock())
             self._store.rounds.fetched(row)
-        return True
 
     def _give_back(self, row: FetchRow, fault: str) -> None:
         """A link may lead to what comes later, so it is tried again for a while; anything else that is gone is gone."""

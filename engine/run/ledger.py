@@ -81,7 +81,7 @@ class Ledger:
         """
         found = [Room(now)]
         found += [Room(until) for name, until in self.rests.items() if name in {"", operation}]
-        for limit in self.of(operation):
+        for limit in self.of(operation) if units else ():
             at = self._fits(limit, units, int(limit.units * KEPT_BACK[purpose]), now)
             rank, until = self.claims.get(limit, (RANK[purpose], now))
             found.append(Room(max(at, until) if rank < RANK[purpose] and until > now else at, limit))

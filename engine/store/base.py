@@ -471,8 +471,8 @@ class Rounds(Protocol):
         """As `ask`, unless it was ever asked."""
         ...
 
-    def fetches_due(self, now: datetime, limit: int, but: Iterable[str] = ()) -> list[FetchRow]:
-        """Those of the connectors that are not named."""
+    def fetches_due(self, now: datetime, limit: int, but: Iterable[str] = (), but_kinds: Iterable[str] = ()) -> list[FetchRow]:
+        """Those of connectors, and of kinds, that are not named."""
         ...
 
     def fetched(self, row: FetchRow) -> None:

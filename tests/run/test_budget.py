@@ -348,6 +348,16 @@ def test_the_message_says_what_is_used_up_until_when_and_what_is_kept() -> None:
         )
 
 
+def test_further_pages_of_a_listing_cost_nothing_and_wait_for_nothing() -> None:
+    with account(Limit(1, HOUR)) as shop:
+        shop.spend("poll")
+        with pytest.raises(OverBudget):
+            shop.spend("look_up")
+        shop.spend("poll", units=0).rest(MINUTE)
+        with pytest.raises(OverBudget, match="left alone"):
+            shop.spend("poll", units=0)
+
+
 def test_more_than_there_ever_is_waits_for_all_of_it() -> None:
     with account(Limit(10, MINUTE)) as shop:
         shop.spend("perform")

@@ -94,3 +94,24 @@ def test_fetches_wait_for_the_budget_without_being_tried_one_by_one(tmp_path: Pa
     assert shop.service.next_due() == NOON + HOUR
     on(shop, 4 * HOUR)
     assert sum(asked.startswith("fetch") for asked in shop.shop.asked) == 30
+
+
+def test_a_fetch_that_waits_for_a_day_holds_up_none_of_another_kind(tmp_path: Path) -> None:
+    """The account may be read once a day, orders by their ids as often as wanted."""
+    clock = VirtualClock(NOON)
+    sandbox = MiraklSandbox(clock)
+    sandbox.admission.limits = MiraklConnector.quota.limits
+    sandbox.world.add_order("A-1", NewLine("SKU"))
+
+    async def asked(service: Service) -> None:
+        await service.step()
+        service.hear([Hint("mirakl", Ref("mirakl.account", "")), Hint("mirakl", Ref("mirakl.order", "A-1"))])
+        await service.step()
+        await service.close()
+
+    with Served(sandbox.app) as url:
+        connector = MiraklConnector(MiraklSettings(**sandbox.settings(url)), clock, {})
+        asyncio.run(asked(Service(SqliteStore.open(tmp_path / "a.db"), small_rules(), {"marketplace": connector}, clock)))
+    operations = [operation for operation, _, _ in sandbox.received]
+    assert operations.count("A01") == 1
+    assert any("order_ids" in query for _, query, _ in sandbox.received)

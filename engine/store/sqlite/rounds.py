@@ -48,11 +48,12 @@ class SqliteRounds:
             (connector, ref.kind, ref.key, stamp(due_at), reason),
         )
 
-    def fetches_due(self, now: datetime, limit: int, but: Iterable[str] = ()) -> list[FetchRow]:
+    def fetches_due(self, now: datetime, limit: int, but: Iterable[str] = (), but_kinds: Iterable[str] = ()) -> list[FetchRow]:
         rows = self._run(
             "select id, asked, connector, kind, key, attempts, reason from fetches where due_at <= ?"
-            " and connector not in (select value from json_each(?)) order by due_at, id limit ?",
-            (stamp(now), json.dumps(list(but)), limit),
+            " and connector not in (select value from json_each(?)) and kind not in (select value from json_each(?))"
+            " order by due_at, id limit ?",
+            (stamp(now), json.dumps(list(but)), json.dumps(list(but_kinds)), limit),
         )
         return [FetchRow(id_, asked, name, Ref(kind, key), tried, why) for id_, asked, name, kind, key, tried, why in rows]
 
