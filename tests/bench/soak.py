@@ -121,7 +121,10 @@ async def soaked(folder: Path, seconds: float, rate: float, *, every: float = 5.
 
 
 async def sent(senders: Senders, post: Posted, due: float, began: float, soak: Soak) -> None:
-    status = await senders.post_one(post)
+    try:
+        status = await senders.post_one(post)
+    except ConnectionError:  # an idle connection was closed at the moment it was used again: every sender tries once more
+        status = await senders.post_one(post)
     if status == 200:
         soak.waits.append((due, time.perf_counter() - began - due))
     else:
