@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +41,7 @@ class Intake:
         self._asking = asking
         self._reader = Reader()
         self._few = BATCH
+        self.pressed: Callable[[], bool] = lambda: False  # whether deliveries wait to be answered
         linking = Linking(store.records, store.cases, worker.absorb)
         self._observing = Observing(worker, store.records, store.cases, linking, clock, asking.for_stubs)
         self._log = structlog.get_logger("instep.intake")
@@ -60,7 +61,8 @@ class Intake:
         if there are none.
         """
         position = self._store.journal.position()
-        batch = self._store.journal.after(position, self._few if last is None else min(self._few, max(last - position, 0)))
+        few = FEWEST if self.pressed() else self._few
+        batch = self._store.journal.after(position, few if last is None else min(few, max(last - position, 0)))
         if not batch:
             return False
         with self._store.transaction():

@@ -104,7 +104,6 @@ class Service:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: Callable[[], bool] = lambda: False
         self._rested = time.monotonic()
-        self.pressed: Callable[[], bool] = lambda: False  # whether deliveries wait to be answered
         self._busy = asyncio.Lock()
         self._log = structlog.get_logger("instep.service").bind(client=rule_set.client)
         self._codes = codes if codes is not None else LiveCodes()
@@ -316,7 +315,7 @@ class Service:
         one process run one at a time, and a sender waits seconds where a decision waits hours.
         """
         worked = time.monotonic() - self._rested
-        await asyncio.sleep(min(REST * worked, LONGEST_REST) if self.pressed() else 0)
+        await asyncio.sleep(min(REST * worked, LONGEST_REST) if self.intake.pressed() else 0)
         self._rested = time.monotonic()
 
     async def _timers(self) -> bool:

@@ -50,6 +50,12 @@ class Burst:
     set_aside: int = 0
     behind: int = 0  # at the end of the burst
     processor: float = 0.0  # seconds the service used for it
+    own: dict[str, float] = field(default_factory=dict)  # what the service counted itself since it was started
+
+    def within(self, seconds: str) -> float:
+        """The share of acknowledgements that took the service no longer, from their headers on, by its own count."""
+        counted = self.own["instep_acknowledgement_seconds_count"]
+        return self.own[f'instep_acknowledgement_seconds_bucket{{le="{seconds}"}}'] / counted if counted else 1.0
 
     def quantile(self, of: float) -> float:
         return sorted(self.waits)[min(int(len(self.waits) * of), len(self.waits) - 1)]
@@ -94,6 +100,7 @@ def burst(folder: Path, deliveries: int, seconds: float, kills: int = 0, *, seed
                 raise RuntimeError("the senders failed")
             read(answers.read_text(), outcome)
             outcome.processor = service.processor_seconds() - used
+            outcome.own = service.metrics()
             outcome.behind = service.health()["behind"]
             outcome.lost += expected.missing(service, acknowledged(answers.read_text()))
             outcome.taken_in = service.taken_in(1200)
@@ -163,6 +170,8 @@ def main() -> None:
     told = ", ".join(f"{count} answered {status or 'nothing'}" for status, count in sorted(outcome.statuses.items()))
     print(f"{outcome.sent} deliveries in {asked.seconds:g} s, {outcome.kills} kills: {told}")
     print(f"acknowledged {outcome.acknowledged}, of these not in the store: {len(outcome.lost)}")
+    shares = ", ".join(f"{outcome.within(limit):.1%} within {limit} s" for limit in ("0.1", "0.5", "1.0", "5.0"))
+    print(f"by the service's own count, from the headers on: {shares}")
     print(f"processor time of the service meanwhile: {outcome.processor:.1f} s")
     print(
         f"acknowledgement: p50 {outcome.quantile(0.5) * 1000:.0f} ms, p99 {outcome.quantile(0.99) * 1000:.0f} ms,"

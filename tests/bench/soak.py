@@ -17,7 +17,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from engine.demo.outside import Outside
 from engine.run.clock import SystemClock
 from tests.bench.load.lives import Life, Posted, life
 from tests.bench.load.process import Process
-from tests.bench.load.senders import Senders
+from tests.bench.load.senders import Pool, request_of
 
 AT_ONCE = 40  # orders that live side by side
 
@@ -91,8 +90,7 @@ async def soaked(folder: Path, seconds: float, rate: float, *, every: float = 5.
         service = Process(folder, settings)
         service.start()
         try:
-            posts: deque[Posted] = deque()
-            senders = Senders(posts, folder / "answers", service.url_file, rate)
+            pool = Pool(service.url_file)
             began = time.perf_counter()
             sampling = asyncio.create_task(sample(service, soak, began, every))
             coming = stream(outside, seed, soak)
@@ -101,7 +99,7 @@ async def soaked(folder: Path, seconds: float, rate: float, *, every: float = 5.
                 while (due := n / rate) < seconds:
                     if (wait := began + due - time.perf_counter()) > 0:
                         await asyncio.sleep(wait)
-                    group.create_task(sent(senders, next(coming), due, began, soak))
+                    group.create_task(sent(pool, next(coming), due, began, soak))
                     n += 1
             sampling.cancel()
             await asyncio.to_thread(service.taken_in, 600)
@@ -120,15 +118,18 @@ async def soaked(folder: Path, seconds: float, rate: float, *, every: float = 5.
     return soak
 
 
-async def sent(senders: Senders, post: Posted, due: float, began: float, soak: Soak) -> None:
-    try:
-        status = await senders.post_one(post)
-    except ConnectionError:  # an idle connection was closed at the moment it was used again: every sender tries once more
-        status = await senders.post_one(post)
+async def sent(pool: Pool, post: Posted, due: float, began: float, soak: Soak) -> None:
+    status = await answer(pool, post) or await answer(pool, post)  # an idle connection may end just when it is used again
     if status == 200:
         soak.waits.append((due, time.perf_counter() - began - due))
     else:
         soak.refused += 1
+
+
+async def answer(pool: Pool, post: Posted) -> int:
+    answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    pool.post(request_of(post), answered.set_result)
+    return await answered
 
 
 async def sample(service: Process, soak: Soak, began: float, every: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -56,8 +57,18 @@ class Process:
             if line.startswith("Webhooks: "):
                 self.url = line.split()[1].removesuffix("/webhooks/CONNECTOR")
                 self.url_file.write_text(self.url)
+                self._ready()
                 return
         raise RuntimeError(f"the service did not start:\n{self.log.read_text()[-4000:]}")
+
+    def _ready(self) -> None:
+        """Returns when deliveries are taken: until then senders are asked to come again."""
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                if self.health()["ready"]:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"the service is not ready:\n{self.log.read_text()[-4000:]}")
 
     def kill(self) -> None:
         """As by the out-of-memory killer: nothing is finished."""
@@ -79,7 +90,8 @@ class Process:
             with urllib.request.urlopen(f"{self.url}/healthz", timeout=10) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as not_ready:
-            return json.loads(not_ready.read())
+            told = not_ready.read()
+            return json.loads(told) if told.startswith(b"{") else {"ready": False}
 
     def metrics(self) -> dict[str, float]:
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
