@@ -7,8 +7,10 @@ after the commit that holds it.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import structlog
 
@@ -32,7 +34,7 @@ class NotKept(Exception):  # noqa: N818 - named for what it tells
 
 
 class Acknowledging:
-    """Used from one event loop. `woken` is called, from the writing thread, after every commit."""
+    """Used from one event loop. `woken` is called, on its thread, after every commit."""
 
     def __init__(self, store: Store, clock: Clock, woken: Callable[[], None]) -> None:
         self._beside = store.beside
@@ -65,10 +67,9 @@ class Acknowledging:
         self._thread.shutdown()
 
     async def _write(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._waiting:
-            batch, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
-            outcomes = await loop.run_in_executor(self._thread, self._commit, [heard for heard, _ in batch])
+            batch: list[tuple[Heard, asyncio.Future[Written]]] = []
+            outcomes = await self._commit(batch)
             for (_, kept), outcome in zip(batch, outcomes, strict=True):
                 if kept.done():  # nobody waits for it any more
                     continue
@@ -77,19 +78,38 @@ class Acknowledging:
                 else:
                     kept.set_result(outcome)
 
-    def _commit(self, batch: Sequence[Heard]) -> Sequence[Written | NotKept]:
+    async def _commit(self, batch: list[tuple[Heard, asyncio.Future[Written]]]) -> Sequence[Written | NotKept]:
+        """What waits by the time it is one's turn, in one commit; it is moved to `batch`.
+
+        The turn and the disk are waited for in the other thread. What is written is told to SQLite in this one: a thread that
+        is not alone would wait for the others after every statement.
+        """
+        loop, ending = asyncio.get_running_loop(), ExitStack()
         try:
-            store = self._own = self._own or self._beside(PATIENCE)
-            with store.transaction():
-                outcomes = [self._one(store, heard) for heard in batch]
+            try:
+                store = await loop.run_in_executor(self._thread, self._begin, ending)
+            finally:
+                batch += self._waiting[:TOGETHER]
+                self._waiting = self._waiting[TOGETHER:]
+            try:
+                outcomes = [self._one(store, heard) for heard, _ in batch]
+            except BaseException:
+                await loop.run_in_executor(self._thread, ending.__exit__, *sys.exc_info())
+                raise
+            await loop.run_in_executor(self._thread, ending.close)
         except Exception as fault:  # whatever it is, it is not known to be kept
             self._log.error("deliveries_not_kept", deliveries=len(batch), **where(fault))
             self.trouble = f"{type(fault).__name__}: {fault}"
-            self._let_go()
+            await loop.run_in_executor(self._thread, self._let_go)
             return [NotKept("it could not be written down")] * len(batch)
         self.trouble = ""
         self._woken()
         return outcomes
+
+    def _begin(self, ending: ExitStack) -> Store:
+        store = self._own = self._own or self._beside(PATIENCE)
+        ending.enter_context(store.transaction())
+        return store
 
     def _one(self, store: Store, heard: Heard) -> Written | NotKept:
         """What cannot be written because of what it is fails alone."""
