@@ -34,7 +34,9 @@ class NotKept(Exception):  # noqa: N818 - named for what it tells
 
 
 class Acknowledging:
-    """Used from one event loop. `woken` is called, on its thread, after every commit."""
+    """Used from one event loop, and not the one that else writes to the store: it would wait for itself. `woken` is called, on
+    its thread, after every commit.
+    """
 
     def __init__(self, store: Store, clock: Clock, woken: Callable[[], None]) -> None:
         self._beside = store.beside

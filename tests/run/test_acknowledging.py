@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.facts.outside import Event, Hint, Ref
+from engine.facts.outside import Event
 from engine.run.acknowledging import Acknowledging, NotKept
 from engine.run.journalling import Written
 from engine.store.sqlite import SqliteStore
@@ -73,22 +73,6 @@ def test_none_is_acknowledged_before_its_commit(world: Client, monkeypatch: pyte
         await asyncio.gather(*(deliver(n) for n in range(100)))
         await door.close()
         reader.close()
-
-    asyncio.run(play())
-
-
-def test_the_service_is_woken_by_what_is_written_beside_it(world: Client) -> None:
-    async def play() -> None:
-        stop = asyncio.Event()
-        running = asyncio.create_task(world.service.run(stop))
-        door = Acknowledging(world.store, world.clock, world.service.wake)
-        await door.keep([order(1), Hint("shop", Ref("shop.order", "A"))])
-        async with asyncio.timeout(20):
-            while world.store.cases.named("order:O1") is None or "fetch shop.order A" not in world.shop.asked:  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0)
-        stop.set()
-        await running
-        await door.close()
 
     asyncio.run(play())
 

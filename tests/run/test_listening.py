@@ -75,6 +75,22 @@ def test_a_delivery_is_answered_while_the_engine_is_at_something_else(world: Cli
     asyncio.run(play())
 
 
+def test_the_service_is_woken_by_a_delivery(world: Client) -> None:
+    async def play() -> None:
+        async with listening(world) as here:
+            stop = asyncio.Event()
+            running = asyncio.create_task(world.service.run(stop))
+            for body in (b'{"id": "B"}', b'{"hint": "A"}'):
+                assert (await asyncio.to_thread(asked, here.port, delivery(body))).startswith(b"HTTP/1.1 200")
+            async with asyncio.timeout(60):
+                while world.store.cases.named("order:B") is None or "fetch shop.order A" not in world.shop.asked:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+            stop.set()
+            await running
+
+    asyncio.run(play())
+
+
 def test_the_status_says_that_the_engine_is_busy_and_for_how_long(world: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STATUS_SECONDS", 0.05)
 

@@ -35,6 +35,7 @@ from engine.store.sqlite.safekeeping import SqliteSafekeeping
 from engine.store.sqlite.turns import Turns
 from engine.store.trouble import StoreTrouble
 
+LONGEST_TURN = 60.0  # seconds that another thread may write for: longer is a fault, not work
 COUNTED = ("journal", "records", "cases", "decisions", "effects", "exceptions", "set_aside")
 MARK = """
     select max((select journal_seq from position), coalesce((select max(seq) from journal), 0)),
@@ -53,7 +54,7 @@ class SqliteStore:
         self._connection = connection
         self._lock = lock
         self._turns = turns or Turns()
-        self._patience: float | None = None
+        self._patience = LONGEST_TURN
         self._depth = 0
         self.journal = SqliteJournal(connection)
         self.records = SqliteRecords(connection)
