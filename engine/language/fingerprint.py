@@ -44,4 +44,7 @@ def canonical(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type) and value.__class__.__module__ != "engine.facts.values":
         named = {each.name: getattr(value, each.name) for each in fields(value) if each.compare and each.name not in _LAYOUT}
         return {"is": value.__class__.__name__, **{name: canonical(each) for name, each in named.items()}}
-    return encode(value)
+    try:
+        return encode(value)
+    except ValueError:  # a number of more digits than any store keeps; nobody wants one, and it has a meaning all the same
+        return str(value)
