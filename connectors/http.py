@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
@@ -59,7 +59,10 @@ def loads(body: bytes) -> Any:
 
 
 def _exact(text: str) -> Decimal:
-    number = Decimal(text) if len(text) <= 100 else Decimal("NaN")
+    try:
+        number = Decimal(text) if len(text) <= 100 else Decimal("NaN")
+    except InvalidOperation:  # an exponent past all that Decimal knows
+        number = Decimal("NaN")
     if not number.is_finite() or abs(number.adjusted()) > 100:
         raise ValueError(f"number out of range: {text[:40]}")
     return number

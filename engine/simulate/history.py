@@ -358,6 +358,8 @@ def _other(kind: str, told: dict[str, Any]) -> Entry:
     if kind == "looked":
         return Looked(timestamp(told["at"]), _text(told, "case"), _text(told, "rule_set"), _text(told, "looked"))
     if kind == "activated":
+        if not isinstance(told["files"], dict):
+            raise ValueError("files must be an object of texts by their names")
         files = {str(path): _text(told["files"], path) for path in told["files"]}
         who = (str(told.get("client", "")), str(told.get("by", "")), str(told.get("why", "")))
         return Activated(timestamp(told["at"]), _text(told, "activated"), *who, files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ import structlog
 from rich.table import Table
 from rich.text import Text
 
+from connectors import http as wire
 from connectors.bodies import deeper_than
 from connectors.cursors import moment_of
 from connectors.http import Http
@@ -28,6 +30,7 @@ from engine.language.source import read_source
 from engine.problems import Problems
 from engine.run.logs import where
 from engine.run.refs import NoSuchRuleSet, files_at
+from engine.simulate.history import BadHistory, parsed
 from tests.connectors.kit import MAIN, run
 from tests.language.small_world import ACTIONS, SMALL
 
@@ -38,6 +41,20 @@ def test_half_a_character_is_no_json_in_whatever_bytes_it_comes() -> None:
     for data in (b'"\xed\xa0\x80"', b'"\\ud800"', '"a"'.encode("utf-16")):
         with pytest.raises(ValueError, match=r".+"):
             codec.loads(data)
+
+
+def test_an_exponent_past_all_numbers_is_no_number() -> None:
+    for data in (b"1e9999999999999999999", b"-1E-9999999999999999999"):
+        for loads in (codec.loads, wire.loads):
+            with pytest.raises(ValueError, match=r".+"):
+                loads(data)
+
+
+def test_a_history_whose_files_are_a_text_is_refused_at_its_line() -> None:
+    for files in (["a"], "a", 3, [10**30]):
+        line = json.dumps({"activated": "h", "client": "a", "at": "2026-11-01T12:00:00Z", "files": files})
+        with pytest.raises(BadHistory, match="history.jsonl:1"):
+            list(parsed([line], "history.jsonl"))
 
 
 def test_an_instant_past_the_end_of_time_is_the_end_of_time() -> None:
