@@ -53,7 +53,7 @@ def test_an_exponent_past_all_numbers_is_no_number() -> None:
 def test_a_history_whose_files_are_a_text_is_refused_at_its_line() -> None:
     for files in (["a"], "a", 3, [10**30]):
         line = json.dumps({"activated": "h", "client": "a", "at": "2026-11-01T12:00:00Z", "files": files})
-        with pytest.raises(BadHistory, match="history.jsonl:1"):
+        with pytest.raises(BadHistory, match=r"history\.jsonl:1"):
             list(parsed([line], "history.jsonl"))
 
 
