@@ -21,7 +21,7 @@ AT_FIRST = frozenset(
     {
         "looked_up", "begun", "performed", "settled", "before_change", "after_change", "before_read", "after_read",
         *(f"{when}_commit of {what}" for when in ("before", "after") for what in (
-            "dispatch._begin", "dispatch._settle", "intake.take_some", "acknowledging._commit", "polls._keep",
+            "performing._begin", "performing._settle", "intake.take_some", "acknowledging._commit", "polls._keep",
         )),
     }
 )  # fmt: skip
