@@ -197,8 +197,7 @@ def _refused() -> Iterator[Tale]:
     """What the marketplace does not do."""
     poor = Tale("M-1401").then(-90, "sell", items=(Item("BOOT-38", 4),)).then(-80, "ship")  # not received: pending money
     poor.asked(-2, *[Back("BOOT-38")] * 4).then(0.2, "balance", amount="150.00").travels(0.5, 3).inspected(4, *[True] * 4)
-    poor.then(7, "balance", "finance tops the shop's balance up", amount="5000.00")
-    yield poor.then(7.1, "retry", "finance has the refund tried again")
+    yield poor.then(7, "balance", "finance tops the shop's balance up: the refund is tried again by itself", amount="5000.00")
     shut = Tale("M-1402").sold(Item("SNEAKER-43"), days=40).then(-200, "close")
     yield shut.asked(-2, Back("SNEAKER-43")).travels(21, 24).inspected(26)
     lost = Tale("M-1403").sold(Item("LOAFER-41")).asked(-2, Back("LOAFER-41")).travels(1, 4)

@@ -29,7 +29,9 @@ class ClockStep:
 
 
 class Clock(Protocol):
-    """`clock()` is now, in UTC. It never goes back."""
+    """`clock()` is now, in UTC. It never goes back. `passes` says whether it goes on while the outside is being asked."""
+
+    passes: bool
 
     def __call__(self) -> datetime: ...
 
@@ -63,6 +65,8 @@ class SystemClock:
     was asleep is late for them. Where it goes back, this one goes on at half speed until the machine's clock has caught up, so
     that nothing happens twice, nothing stands still, and no wait is cut short. Safe to use from any thread.
     """
+
+    passes = True
 
     def __init__(
         self, wall: Callable[[], datetime] = lambda: datetime.now(UTC), ticks: Callable[[], float] = time.monotonic
@@ -126,8 +130,11 @@ class SystemClock:
 
 
 class VirtualClock:
-    """Time that stands still until it is moved. Waiting for an instant moves it there: nothing sleeps."""
+    """Time that stands still until it is moved. Waiting for an instant moves it there: nothing sleeps. What is asked of the
+    outside takes none, unless it `passes`.
+    """
 
+    passes = False
     ahead = timedelta()
     steps: tuple[ClockStep, ...] = ()
 

@@ -22,6 +22,10 @@ class Lanes:
         """Whether anything is under way in this lane."""
         return self._names[name] > 0
 
+    @property
+    def under_way(self) -> bool:
+        return bool(self._tasks)
+
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Lets the work go on beside everything else. A fault of it comes up in `check`."""
         task = asyncio.create_task(work, name=name)

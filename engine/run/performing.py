@@ -26,7 +26,7 @@ from engine.run.clock import Clock, SinceSent
 from engine.run.fetching import Asking
 from engine.run.intake import Intake
 from engine.run.logs import where
-from engine.run.reach import Reach
+from engine.run.reach import SHORTEST_PAUSE, Reach
 from engine.run.steps import Step
 from engine.run.waits import Patience
 from engine.run.worker import Worker
@@ -318,6 +318,8 @@ class Performing:
     def _try_later(self, connector: Connector, due: Due, begun: Order, no: TryLater) -> None:
         down = self._reach.down(connector.name, "perform", due.effect.action)
         wait = Patience.after_send(due.key, begun.attempt, no.after, for_ever=down)
+        if isinstance(no, OverBudget):
+            wait = max(no.after, SHORTEST_PAUSE)
         if wait is None:
             self.refuse(due, "gave_up", no.reason)
         else:

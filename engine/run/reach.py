@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import structlog
 
+from engine.facts.budget import OverBudget
 from engine.facts.outside import TryLater
 from engine.run.breaker import CLOSED, Breaker, Leave
 from engine.run.clock import Clock
@@ -23,6 +24,7 @@ from engine.store.base import ExceptionEntry, Store
 Way = Literal["look_up", "perform"]
 WAYS: tuple[Way, ...] = ("look_up", "perform")
 RULE = "connector_down"
+SHORTEST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(hours=1)  # where it says longer, it is tried once an hour
 SAID = {"look_up": "does not answer our look-ups", "perform": "takes nothing we send"}
 
@@ -105,7 +107,11 @@ class Reach:
         """The outside wants fewer of these calls, or the budget allows no more: none is made before the wait is over."""
         before = self._pauses.get((connector, way, action))
         asked = before.asked + 1 if before is not None else 1
-        wait = min(max(no.after or timedelta(0), backed_off(f"{connector}.{way}.{action}", asked - 1)), LONGEST_PAUSE)
+        if isinstance(no, OverBudget):  # it knows when, and keeps that place for who asks then
+            wait = no.after
+        else:
+            wait = max(no.after or timedelta(0), backed_off(f"{connector}.{way}.{action}", asked - 1))
+        wait = min(max(wait, SHORTEST_PAUSE), LONGEST_PAUSE)
         self._pauses[connector, way, action] = Pause(self._clock() + wait, asked, no.reason)
         self._log.warning("paused", connector=connector, way=way, action=action, why=no.reason, seconds=wait.total_seconds())
 

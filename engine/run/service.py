@@ -191,8 +191,8 @@ class Service:
         self._woken.set()
 
     async def step(self) -> datetime | None:
-        """Does all that is due until nothing is and nothing is under way, and answers when the next thing will be. Polls come
-        before fetches and fetches before sends, so that the same story always goes the same way.
+        """Does all that is due until nothing is and nothing is under way, and answers when the next thing will be. Sends come
+        before fetches and fetches before polls, as they do for every budget, so that the same story always goes the same way.
         """
         async with self._busy:
             for _ in range(MOST_ROUNDS):
@@ -200,7 +200,7 @@ class Service:
                 self._timekeeping.look()
                 worked = await self._take_in()
                 worked |= await self._timers()
-                for start_due in self._outside:
+                for start_due in reversed(self._outside):
                     worked |= start_due(self._lanes)
                     await self._lanes.finish()
                 if not worked and not self._woken.is_set():
@@ -241,7 +241,9 @@ class Service:
                     worked |= start_due(self._lanes)
                 await self._give_way()
                 self._deadlines.look()
-                if not worked:
+                if not worked and self._lanes.under_way and not self.clock.passes:
+                    await self._woken.wait()
+                elif not worked:
                     await self._idle(_sooner(self.next_due(), self._deadlines.next_at), stop)
             await self._lanes.finish()
         finally:

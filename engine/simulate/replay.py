@@ -368,8 +368,12 @@ class Replay:
             self._decide(case_id)
 
     def _next_send(self, memory: Memory, opened: datetime) -> datetime | None:
-        instants = (due_at(e, self.rule_set, self._zone, opened) for e in memory.effects if e.status == "planned")
+        instants = (due_at(e, self.rule_set, self._zone, opened) for e in memory.effects if self._may_leave(e))
         return min((i for i in instants if i is not None), default=None)
+
+    def _may_leave(self, effect: EffectState) -> bool:
+        """What is planned, and what was refused for what passes by itself, if it is known how it ended the next time."""
+        return effect.status == "planned" or (effect.status == "refused" and bool(self._outcomes.get(effect.key)))
 
     def _send(self) -> None:
         """Everything that leaves now, one after another: each is asked for once more before it does."""
@@ -379,11 +383,14 @@ class Replay:
             if row is None:
                 continue
             for effect in self._held[case_id].memory.effects:
-                leaves = due_at(effect, self.rule_set, self._zone, row.opened_at) if effect.status == "planned" else None
+                leaves = due_at(effect, self.rule_set, self._zone, row.opened_at) if self._may_leave(effect) else None
                 if leaves is not None and leaves <= now:
                     self._send_one(case_id, effect)
 
     def _send_one(self, case_id: int, effect: EffectState) -> None:
+        if effect.status == "refused":
+            self._decide(case_id, before=lambda memory: Step("anew", effect.key).taken(memory, self.clock()))
+
         def begin(decision: Decision) -> Memory:
             asked = any(e.key == effect.key and e.units == effect.units for e in decision.effects)
             return Step("begun", effect.key).taken(decision.memory, decision.now) if asked else decision.memory

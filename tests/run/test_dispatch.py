@@ -252,6 +252,7 @@ class TestSideBySide:
     def test_a_system_that_hangs_holds_up_no_other_no_poll_and_no_clock(self, tmp_path: Path, call: str) -> None:
         async def story() -> None:
             clock = VirtualClock(NOON)
+            clock.passes = True
             shop = Hanging(clock, call)
             wait = expression("20m", lambda _: timedelta(minutes=20), Type("duration"))
             service, desk = serving(tmp_path, shop, small_rules(refund_rule(), telling(), replace(slow_rule(), hold_for=wait)))
