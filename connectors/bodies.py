@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+from connectors.depth import deeper_than
 from connectors.http import loads
 from engine.facts.outside import Rejected
 
 DEEPEST = 64  # objects and lists within each other; the deliveries of all systems here stay under ten
-_TEXTS = re.compile(
-    rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL
-)  # one that is never closed goes to the end: linear, whatever comes
-_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def json_of(body: bytes) -> Any:
@@ -31,15 +27,3 @@ def object_of(body: bytes) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise Rejected(400, "the body is not a JSON object", "not_the_kind")
     return told
-
-
-def deeper_than(body: bytes, most: int) -> bool:
-    """Whether objects and lists stand within each other deeper than that, found without building any of them."""
-    if body.count(b"[") + body.count(b"{") <= most:
-        return False
-    depth = 0
-    for bracket in _TEXTS.sub(b"", body).translate(None, _NO_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > most:
-            return True
-    return False

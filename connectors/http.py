@@ -27,6 +27,7 @@ import httpx
 import stamina
 from pydantic import SecretStr
 
+from connectors.depth import deeper_than
 from connectors.reach import LOCAL, AddressRefused, Guarded, Reach, trusting
 from engine.facts.budget import Free, Spending, allowance
 from engine.facts.outside import TryLater, Unsure
@@ -34,6 +35,7 @@ from engine.facts.outside import TryLater, Unsure
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Headers = Mapping[str, str | SecretStr]
+DEEPEST = 200  # answers seen stay under twenty; what is read can always be written again
 LONGEST_BODY = 64 * 1024 * 1024
 PUBLIC = frozenset({"accept", "user-agent", "content-type"})
 SHORTEST_SECRET = 6  # characters: what is shorter is in every text by chance
@@ -47,6 +49,8 @@ def loads(body: bytes) -> Any:
     """JSON with every fraction as an exact `Decimal`. Raises `ValueError` for anything that is not plain UTF-8 JSON, also for
     half of a surrogate pair, which is no character, and which neither a URL nor a store can hold.
     """
+    if deeper_than(body, DEEPEST):
+        raise ValueError(f"JSON nested more than {DEEPEST} deep")
     try:
         value = json.loads(body.decode("utf-8-sig"), parse_float=_exact, parse_constant=_no_constant)
         if b"\\u" in body:

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from connectors import http as wire
-from connectors.bodies import deeper_than
 from connectors.cursors import moment_of
+from connectors.depth import deeper_than
 from connectors.http import Http
 from connectors.ledger.books import Books
 from connectors.ledger.postings import PostingLine
@@ -55,6 +55,12 @@ def test_a_history_whose_files_are_a_text_is_refused_at_its_line() -> None:
         line = json.dumps({"activated": "h", "client": "a", "at": "2026-11-01T12:00:00Z", "files": files})
         with pytest.raises(BadHistory, match=r"history\.jsonl:1"):
             list(parsed([line], "history.jsonl"))
+
+
+def test_json_that_can_be_read_can_be_written() -> None:
+    assert wire.loads(wire.dumps(wire.loads(b"[" * 200 + b"]" * 200)))
+    with pytest.raises(ValueError, match="nested"):
+        wire.loads(b"[" * 400 + b"]" * 400)
 
 
 def test_an_instant_past_the_end_of_time_is_the_end_of_time() -> None:
