@@ -18,7 +18,16 @@ HERE = Path(__file__).parent
 ENGINE = HERE.parent / "engine"
 SAYING = [path for floor in ("language", "simulate", "run") for path in sorted((ENGINE / floor).rglob("*.py"))]
 CODE_LIKE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
-NO_CODES = {"utf-8", "utf-8-sig", "latin-1"}
+HEADERS = {
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-real-ip",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "retry-after",
+}
+NO_CODES = {"utf-8", "utf-8-sig", "latin-1", *HEADERS}
 
 
 def raised() -> dict[str, str]:
