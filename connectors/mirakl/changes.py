@@ -22,6 +22,7 @@ from connectors.mirakl.refusals import (
 from engine.facts.outside import Codes, Order, Receipt, Ref, Refused, TryLater, Unsure
 
 _WAIT_FOR_A_PERSON = timedelta(minutes=15)
+MOST_SHOWN = 1000
 _CALLS: Mapping[str, ReturnCall] = {"accepted": "accept", "refused": "accept", "received": "receive", "closed": "close"}
 _Judge = Callable[[Json, str, Json, str], Refused | None]
 
@@ -33,6 +34,7 @@ class Changes:
         self._client = client
         self._reader = reader
         self._codes = codes
+        self._shown: dict[str, Json] = {}  # returns as the last look-up showed them
 
     async def refund(self, order: Order) -> Receipt:
         body = refund_body(order, code_for(order, self._codes))
@@ -83,17 +85,26 @@ class Changes:
         return await self._change_return(_CALLS[wanted], change)
 
     async def report_compliance(self, order: Order) -> Receipt:
-        """RT26 wants every line of the return, so the return is read first."""
+        """RT26 wants every line of the return: as the look-up just showed it, for returns may be read every few minutes only."""
         return_id, compliant = str(order.params["market_return"]["id"]), bool(order.params["compliant"])
         finding: Json = {"compliant": compliant}
         if not compliant:
             finding["non_compliance_reason_code"] = code_for(order, self._codes)
-        now = await self._reader.read([Ref(RETURN, return_id)])
-        if not now:
-            raise Refused("not_found", f"there is no return {return_id}")
-        lines = objects(now[Ref(RETURN, return_id)].body, "return_lines")
-        told = [{"order_line_id": str(line.get("order_line_id")), **finding} for line in lines]
+        shown = self._shown.pop(return_id, None) or await self._return(return_id)
+        told = [{"order_line_id": str(line.get("order_line_id")), **finding} for line in objects(shown, "return_lines")]
         return await self._change_return("compliance", {"id": return_id, "return_lines": told})
+
+    async def _return(self, return_id: str) -> Json:
+        found = await self._reader.read([Ref(RETURN, return_id)])
+        if not found:
+            raise Refused("not_found", f"there is no return {return_id}")
+        return found[Ref(RETURN, return_id)].body
+
+    def looked_up(self, return_id: str, shown: Json) -> None:
+        """What a look-up showed of a return, for what is sent next."""
+        if len(self._shown) >= MOST_SHOWN:
+            self._shown.clear()
+        self._shown[return_id] = shown
 
     async def _change_return(self, call: ReturnCall, change: Json) -> Receipt:
         try:

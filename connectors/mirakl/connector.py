@@ -90,7 +90,7 @@ class MiraklConnector:
         self._client = MiraklClient(http, settings.shop_id)
         shop = "" if settings.shop_id is None else str(settings.shop_id)
         self._reader = Reader(self._client, clock, timedelta(days=settings.history_days), shop)
-        changes = Changes(self._client, self._reader, codes)
+        self._changes = changes = Changes(self._client, self._reader, codes)
         self._deeds: Mapping[str, Callable[[Order], Awaitable[Receipt]]] = {
             "refund": changes.refund,
             "cancel": changes.cancel,
@@ -130,6 +130,9 @@ class MiraklConnector:
     async def look_up(self, orders: Sequence[Order]) -> Sequence[Evidence]:
         """Refunds and cancellations are told by the facts of their orders, the rest by the state of the line or return."""
         found = await self._reader.read(evidence.about(order) for order in orders)
+        for ref, shown in found.items():
+            if ref.kind == RETURN:
+                self._changes.looked_up(ref.key, shown.body)
         return [_evidence(order, found.get(evidence.about(order))) for order in orders]
 
     async def perform(self, order: Order) -> Receipt:

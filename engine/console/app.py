@@ -39,6 +39,7 @@ from engine.console.pages import page
 from engine.console.views import VIEWS, View
 from engine.decide.people import NotPossible
 from engine.desk.stored import NotFound, visited
+from engine.facts.codec import dumps
 from engine.problems import ProblemsFound
 from engine.run.logs import where
 from engine.store.accounts import Role
@@ -214,7 +215,8 @@ class _Console:
             try:
                 visitor = await self._entrance.program(request)
                 only_for(role, visitor)
-                return _with_headers(JSONResponse(await make(request, visitor)))
+                told = dumps(await make(request, visitor))  # exact numbers of payloads, which are no floats
+                return _with_headers(Response(told, media_type="application/json"))
             except Exception as fault:
                 stop = self._stop(fault, request)
                 headers = {"WWW-Authenticate": "Bearer"} if stop.status == 401 else None
