@@ -150,7 +150,8 @@ class Performing:
         if not isinstance(fault, TryLater):
             self._log.error("look_up_failed", connector=connector.name, **where(fault))
         else:
-            self._log.warning("look_up_put_off", connector=connector.name, fault=fault.reason)
+            say = self._log.debug if isinstance(fault, OverBudget) else self._log.warning  # that is in the status, and no trouble
+            say("look_up_put_off", connector=connector.name, fault=fault.reason)
         if isinstance(fault, TryLater) and _for_all(fault):
             for action in {due.effect.action for due in dues}:
                 self._reach.put_off(connector.name, "look_up", action, fault)

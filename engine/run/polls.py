@@ -104,7 +104,7 @@ class Polls:
     def _wait_for_budget(self, row: FeedRow, no: OverBudget) -> None:
         """Nothing is wrong with the outside. What came is kept, and it goes on from there when the budget allows."""
         again = self._clock() + max(no.after, timedelta(seconds=1))
-        self._log.info("poll_waits", connector=row.connector, feed=row.feed, why=no.reason, until=again.isoformat())
+        self._log.debug("poll_waits", connector=row.connector, feed=row.feed, why=no.reason, until=again.isoformat())
         self._store.rounds.save_feed(replace(row, next_at=again, fault=f"{WAITS}{no.reason}"))
 
     def _failed(self, row: FeedRow, feed: Feed, fault: str, wish: timedelta | None) -> None:

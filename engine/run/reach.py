@@ -113,7 +113,8 @@ class Reach:
             wait = max(no.after or timedelta(0), backed_off(f"{connector}.{way}.{action}", asked - 1))
         wait = min(max(wait, SHORTEST_PAUSE), LONGEST_PAUSE)
         self._pauses[connector, way, action] = Pause(self._clock() + wait, asked, no.reason)
-        self._log.warning("paused", connector=connector, way=way, action=action, why=no.reason, seconds=wait.total_seconds())
+        say = self._log.debug if isinstance(no, OverBudget) else self._log.warning  # that is in the status, and no trouble
+        say("paused", connector=connector, way=way, action=action, why=no.reason, seconds=wait.total_seconds())
 
     def down(self, connector: str, way: Way, action: str) -> bool:
         """Whether the trouble is the system's and not that of one effect: nothing is given up for it."""
