@@ -29,6 +29,8 @@ Root = Annotated[
     ),
 ]
 Database = Annotated[Path | None, typer.Option("--database", help="The client's store (default: CLIENT.sqlite here).")]
+OfClient = Annotated[str | None, typer.Option("--client", help="The client, where --database is not given.")]
+By = Annotated[str, typer.Option(help="Who decides: a person's name.")]
 
 
 def main() -> None:

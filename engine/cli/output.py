@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Container, MutableMapping
+from collections.abc import Callable, Container, Iterable, MutableMapping
 from pathlib import Path
-from typing import Any, NoReturn, TextIO, cast
+from typing import Any, NoReturn, TextIO, TypeVar, cast
 
 import structlog
 import typer
@@ -19,6 +19,7 @@ from engine.problems import Problem, Problems
 from engine.run.private import write_private
 
 FINE, FOUND, MISUSED = 0, 1, 2
+T = TypeVar("T")
 
 console = Plain()
 errors = Plain(stderr=True)
@@ -101,6 +102,26 @@ def meant(count: int, what: str, *, yes: bool, json: bool) -> None:
     if not typer.confirm(f"{count} {what}. Do it to all of them?"):
         console.print("Nothing was done.")
         raise typer.Exit(FOUND)
+
+
+def or_misused(verb: str, what: Callable[[], T], *also: type[Exception]) -> T:
+    """What it answers; what was asked wrongly is said, and ends the program."""
+    from engine.desk.stored import NotFound  # noqa: PLC0415 - with all it needs of the store
+
+    wrong: tuple[type[Exception], ...] = (NotFound, *also)
+    try:
+        return what()
+    except wrong as fault:
+        misused(f"instep {verb}: {fault}")
+
+
+def print_either(told: Any, lines: Callable[[], Iterable[Any]], *, json: bool) -> None:
+    """For programs as JSON, for people line by line."""
+    if json:
+        print_json(told)
+        return
+    for line in lines():
+        console.print(line)
 
 
 def read_bytes(path: str) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,8 @@ from starlette.requests import Request
 from engine.console.accounts import NotAllowed, fits, hashed, may, session_for, who
 from engine.console.throttle import Failures, Rate
 from engine.desk.stored import visited
+from engine.facts.secrecy import same
+from engine.run.insiders import is_local
 from engine.store.accounts import Account, Pass, Role
 from engine.store.base import Store
 
@@ -26,7 +27,6 @@ TRIES = 30  # a minute, of one address that nobody is known at
 SEEN_EVERY = timedelta(minutes=1)  # how exactly the last use of a session is kept
 LONGEST_FORM = 16 * 1024  # bytes
 NOT_CONFIDENTIAL = "a password is only taken over https, or on the service's own machine: put a proxy with TLS before it"
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Stop(Exception):  # noqa: N818 - a verdict on the request
@@ -169,7 +169,7 @@ def checked_form(request: Request, visitor: Visitor | None, given: str) -> None:
     origin = request.headers.get("origin", "")
     if site not in ("same-origin", "none") or (origin and urlsplit(origin).netloc != request.headers.get("host", "")):
         raise Stop(403, "this form was sent from another site: open the page here and try again")
-    if visitor is not None and not hmac.compare_digest(given.encode(), visitor.held.form.encode()):
+    if visitor is not None and not same(given, visitor.held.form):
         raise Stop(403, "this form is out of date: open the page again")
 
 
@@ -181,7 +181,7 @@ def over_tls(request: Request) -> bool:
 
 def confidential(request: Request) -> bool:
     """Whether nobody between the browser and here reads along."""
-    return over_tls(request) or (request.url.hostname or "") in LOCAL
+    return over_tls(request) or is_local(request.url.hostname or "")
 
 
 def address(request: Request) -> str:
@@ -200,7 +200,7 @@ def address(request: Request) -> str:
 
 def _by_proxy(request: Request) -> bool:
     """Whether it comes from this machine: whoever is on it can be believed about where others come from."""
-    return request.client is not None and request.client.host in LOCAL
+    return request.client is not None and is_local(request.client.host)
 
 
 def _seconds(wait: timedelta) -> str:

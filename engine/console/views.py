@@ -16,7 +16,6 @@ Json = dict[str, Any]
 View = Callable[[Path, Given], Json]
 MOST_CASES = 200
 MOST_ROWS = 300
-MOST_LINES = 5000  # of a payload
 
 
 def exceptions_view(database: Path, given: Given) -> Json:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from engine.decide.people import NotPossible
 from engine.desk.doing import Wanted, asked_already, instant, journalled, noted_only, person, reason
-from engine.desk.stored import NotFound, active_rule_set, store_path, visited
+from engine.desk.stored import NotFound, active_rule_set, minute, store_path, visited
 from engine.facts.codec import loads
 from engine.facts.outside import Event
 from engine.language.mapping import SetAside, observe
@@ -99,6 +99,12 @@ def _speaks_of(store: Store, one: Aside, text: str) -> bool:
     return name in one.about or (entry is not None and name.encode() in entry.event.payload)
 
 
+def count_of(database: Path | None, client: str | None, which: Which) -> int:
+    """How many those are. Raises as `for_many` does."""
+    with visited(database, client) as store:
+        return len(for_many(store, which))
+
+
 def listed(database: Path | None, client: str | None, which: Which) -> list[Json]:
     """What was set aside, the oldest first."""
     with visited(database, client) as store:
@@ -131,7 +137,7 @@ def table(rows: Sequence[Json]) -> Table | Text:
     found = Table("", "kind", "what stood in the way", "status", "since", box=None, pad_edge=False, header_style="bold")
     for row in rows:
         why = Text.assemble(row["reason"], (f"\n{row['place']}" if row["place"] else "", "dim"))
-        found.add_row(str(row["number"]), _named(row), why, _state(row), _when(row["since"]))
+        found.add_row(str(row["number"]), _named(row), why, _state(row), minute(row["since"]))
     return found
 
 
@@ -143,10 +149,6 @@ def _state(row: Json) -> str:
     if row["status"] == "discarded":
         return f"discarded by {row['discarded']['by']}: {row['discarded']['reason']}"
     return str(row["status"])
-
-
-def _when(text: str) -> str:
-    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
 
 
 def shown(database: Path | None, client: str | None, number: int) -> Json:
@@ -216,7 +218,9 @@ def fault_json(no: SetAside, where: Misread | None) -> Json:
 def shown_lines(told: Json) -> list[Text]:
     """For people: what it is, where it stopped, and the payload with that line marked."""
     lines = [Text(f"event {told['number']}: {_named(told)}", style="bold")]
-    lines.append(Text(f"  received {_when(told['received_at'])}, observed {_when(told['observed_at'])}, {told['bytes']:,} bytes"))
+    lines.append(
+        Text(f"  received {minute(told['received_at'])}, observed {minute(told['observed_at'])}, {told['bytes']:,} bytes")
+    )
     lines.append(Text(f"  {_state(told)}", style="yellow" if told["status"] == "waiting" else "dim"))
     faults = told.get("faults", [])
     if told["status"] == "waiting" and told["reason"] and not faults:
@@ -229,7 +233,7 @@ def shown_lines(told: Json) -> list[Text]:
         lines.append(Text(f"  {fault['place']}{reads}", style="dim"))
     for done in told["trail"]:
         because = f": {done['reason']}" if done["reason"] else ""
-        lines.append(Text(f"  {_when(done['at'])}  {done['did']} by {done['by']}{because}", style="dim"))
+        lines.append(Text(f"  {minute(done['at'])}  {done['did']} by {done['by']}{because}", style="dim"))
     spot = next((tuple(f["spot"]) for f in faults if f.get("spot")), None)
     payload = told["payload"]
     body = list(pretty(payload, spot)) if isinstance(payload, dict | list) else [(str(payload), False)]

@@ -16,7 +16,7 @@ from engine.decide.decision import Decision, decide
 from engine.decide.memory import Memory
 from engine.decide.people import NotPossible
 from engine.desk.doing import Wanted, asked_already, instant, journalled, noted_only, person, reason
-from engine.desk.stored import NotFound, active_rule_set, memory_of, one_case, store_path, stored_case, visited
+from engine.desk.stored import NotFound, active_rule_set, memory_of, one_case, second, store_path, stored_case, visited
 from engine.facts.codec import loads
 from engine.facts.effects import EffectState
 from engine.language.ruleset import RuleSet
@@ -146,6 +146,12 @@ def for_many(store: Store, which: Which) -> list[Found]:
     return found
 
 
+def count_of(database: Path | None, client: str | None, which: Which) -> int:
+    """How many those are. Raises as `for_many` does."""
+    with visited(database, client) as store:
+        return len(for_many(store, which))
+
+
 def listed(database: Path | None, client: str | None, which: Which) -> list[Json]:
     """The oldest first."""
     with visited(database, client) as store:
@@ -191,13 +197,12 @@ def table(rows: Sequence[Json], *, everything: bool) -> Table | Text:
         why = ": ".join(text for text in (row["reason"], row["detail"]) if text)
         status = f"{row['status']}\n{row['acknowledged']}" if row.get("acknowledged") else row["status"]
         status += f"\nlate by {row['late_by']}" if row["late_by"] else ""
-        times = [_when(row["next_at"]) if row["next_at"] else "", f"by {_when(row['deadline'])}" if row.get("deadline") else ""]
+        times = [
+            second(row["next_at"]) if row["next_at"] else "",
+            f"by {second(row['deadline'])}" if row.get("deadline") else "",
+        ]
         found.add_row(str(row["number"]), what, status, why, "\n".join(text for text in times if text))
     return found
-
-
-def _when(text: str) -> str:
-    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def shown(database: Path | None, client: str | None, name: str) -> Json:
@@ -289,7 +294,7 @@ def shown_lines(told: Json) -> list[Text]:
     for name, value in told["params"].items():
         lines.append(Text(f"  {name}: {_plain(value)}", style="dim"))
     bad = ("refused", "unsure")
-    lines += [Text(f"  {_when(e['at'])}  {e['text']}", style="red" if e["what"] in bad else "") for e in told["life"]]
+    lines += [Text(f"  {second(e['at'])}  {e['text']}", style="red" if e["what"] in bad else "") for e in told["life"]]
     lines += [Text(f"  receipt {r['reference']} {_plain(r['details'])}", style="green") for r in told["receipts"]]
     lines += [Text(f"  exception {x['number']} for {x['owner']}: {x['title']}", style="yellow") for x in told["exceptions"]]
     return [*lines, Text(f"  {told['next']}")]

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from engine.decide.people import NotPossible
 from engine.desk.doing import Wanted, asked_already, journalled, noted_only, person
-from engine.desk.stored import NotFound, active_rule_set, memory_of, store_path, visited
+from engine.desk.stored import NotFound, active_rule_set, memory_of, minute, store_path, visited
 from engine.problems import did_you_mean
 from engine.run.deeds import Deed
 from engine.store.base import ExceptionRow, Store
@@ -104,11 +104,11 @@ def shown_lines(told: Json) -> list[Text]:
     lines.append(Text(f"  {told['case'] or 'the client'}{about}; {told['severity']}, for {told['owner']}"))
     if told["assigned_to"]:
         lines.append(Text(f"  assigned to {told['assigned_to']}"))
-    state = f"  {told['state']} since {_when(told['opened_at'])}"
+    state = f"  {told['state']} since {minute(told['opened_at'])}"
     if told["until"]:
-        state = f"  put off until {_when(told['until'])}, opened {_when(told['opened_at'])}"
+        state = f"  put off until {minute(told['until'])}, opened {minute(told['opened_at'])}"
     if told["closed_at"]:
-        state = f"  closed {_when(told['closed_at'])}: {told['why_closed']}; opened {_when(told['opened_at'])}"
+        state = f"  closed {minute(told['closed_at'])}: {told['why_closed']}; opened {minute(told['opened_at'])}"
     lines.append(Text(state))
     if told["late_by"]:
         lines.append(Text(f"  late by {told['late_by']}: the service was not there when it fell due", style="yellow"))
@@ -116,7 +116,7 @@ def shown_lines(told: Json) -> list[Text]:
     for done in told["trail"]:
         value = f' "{done["value"]}"' if done.get("value") else f" to {done['to'] or 'nobody'}" if "to" in done else ""
         because = f": {done['reason']}" if done["reason"] else ""
-        lines.append(Text(f"  {_when(done['at'])}  {done['did']}{value} by {done['by']}{because}"))
+        lines.append(Text(f"  {minute(done['at'])}  {done['did']}{value} by {done['by']}{because}"))
     if told["runbook"]:
         lines.append(Text(f"  {told['runbook']}"))
     if told["state"] != "closed" and told["case"]:
@@ -125,10 +125,6 @@ def shown_lines(told: Json) -> list[Text]:
         if not told["answers"]:
             lines.append(Text(f"  instep exceptions resolve {told['number']} --reason TEXT --by NAME", style="green"))
     return lines
-
-
-def _when(text: str) -> str:
-    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
 
 
 def assigned(database: Path | None, client: str | None, number: int, to: str, by: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from engine.decide.decision import Decision
 from engine.decide.document import decision_to_json
+from engine.desk.doing import instant
 from engine.desk.stored import NotFound, one_case, stored_decision, visited
-from engine.facts.codec import timestamp
 from engine.language.ruleset import RuleSet
 from engine.language.show import show
 from engine.problems import ProblemsFound, did_you_mean
@@ -68,7 +68,7 @@ class Explained:
 
 def explained(asked: Asked, *, life_wanted: bool = False) -> Explained:
     """Raises `NotFound` for what was asked wrongly, `BadHistory` and OSError for a file, `ProblemsFound` for rule sets."""
-    at = _instant(asked.at)
+    at = instant("--at", asked.at)
     found = _from_file(asked, at) if asked.history is not None else _from_store(asked, at, life_wanted=life_wanted)
     units = [unit.key for unit in found.decision.view.facts.records.get("unit", ())]
     if asked.unit and asked.unit not in units:
@@ -143,15 +143,6 @@ def _inexact(life: Life) -> str:
         f"Of {life.recorded} recorded decisions about it {life.same} come out the same when its history is lived again: take"
         " what is said of its past with care."
     )
-
-
-def _instant(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        return timestamp(text if "T" in text or " " in text.strip() else f"{text}T00:00:00Z")
-    except ValueError:
-        raise NotFound(f'--at wants an instant like 2026-11-01 or 2026-11-01T09:00:00Z, not "{text}"') from None
 
 
 def _listed(names: list[str]) -> str:

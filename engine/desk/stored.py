@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from engine.decide.decision import Decision, decide
@@ -22,6 +23,16 @@ from engine.store.states import States
 
 class NotFound(ValueError):  # noqa: N818
     """There is no such store, case or exception; the message says what there is."""
+
+
+def minute(text: str) -> str:
+    """An instant as it is kept, on the clock of the machine a person sits at."""
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+
+
+def second(text: str) -> str:
+    """The same, where a minute is too coarse."""
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def store_path(database: Path | None, client: str | None) -> Path:

@@ -22,7 +22,7 @@ def is_insider(request: Request, token: SecretStr | None) -> bool:
         return scheme.lower() == "bearer" and same(given.strip(), token.get_secret_value())
     peer = request.client.host if request.client else ""
     forwarded = any(name in request.headers for name in _FORWARDED)
-    return not forwarded and _is_local(peer) and _is_local(_host(request.headers.get("host", "")))
+    return not forwarded and is_local(peer) and is_local(_host(request.headers.get("host", "")))
 
 
 def turned_away(token: SecretStr | None) -> Response:
@@ -40,7 +40,8 @@ def _host(named: str) -> str:
     return named.partition(":")[0]
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether a name or address is this machine's own."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

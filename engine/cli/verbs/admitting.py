@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from engine.cli.app import Database, Json, app
-from engine.cli.output import console, misused, print_json
+from engine.cli.app import By, Database, Json, OfClient, app
+from engine.cli.output import console, misused, or_misused, print_json
 
-OfClient = Annotated[str | None, typer.Option("--client", help="The client, where --database is not given.")]
-By = Annotated[str, typer.Option(help="Who decides: a person's name.")]
+T = TypeVar("T")
 Name = Annotated[str, typer.Argument(help="The name they log in with.")]
 Role = Annotated[str, typer.Option(help="viewer looks, operator also decides and retries, consultant also activates rule sets.")]
 
@@ -22,14 +21,10 @@ accounts = typer.Typer(help="Who may use the console and the API.", no_args_is_h
 app.add_typer(accounts, name="accounts")
 
 
-def _or_misused(verb: str, what: Callable[[], Any]) -> Any:
+def _asked(verb: str, what: Callable[[], T]) -> T:
     from engine.console.accounts import NotAllowed  # noqa: PLC0415
-    from engine.desk.stored import NotFound  # noqa: PLC0415
 
-    try:
-        return what()
-    except (NotFound, NotAllowed) as fault:
-        misused(f"instep accounts {verb}: {fault}")
+    return or_misused(f"accounts {verb}", what, NotAllowed)
 
 
 @accounts.command("list", epilog="Example: instep accounts list --database demo.sqlite")
@@ -37,7 +32,7 @@ def accounts_list(database: Database = None, client: OfClient = None, json: Json
     """Every account, with its role and when it was used last."""
     from engine.console import keeping  # noqa: PLC0415
 
-    rows = _or_misused("list", lambda: keeping.listed(database, client))
+    rows = _asked("list", lambda: keeping.listed(database, client))
     if json:
         print_json({"accounts": rows})
         return
@@ -57,7 +52,7 @@ def accounts_add(name: Name, role: Role, by: By, database: Database = None, clie
     from engine.console import keeping  # noqa: PLC0415
 
     typed = _typed()
-    password = _or_misused("add", lambda: keeping.added(database, client, name, role, by, typed))
+    password = _asked("add", lambda: keeping.added(database, client, name, role, by, typed))
     if not typed:
         console.print(Text(f"The password of {name}, which is shown only now: {password}"))
 
@@ -78,7 +73,7 @@ def accounts_change(
         misused("instep accounts change: say --role ROLE or --password")
     typed = _typed() if password else ""
     new = (typed or keeping.drawn()) if password else ""
-    _or_misused("change", lambda: keeping.changed(database, client, name, by, role=role, password=new))
+    _asked("change", lambda: keeping.changed(database, client, name, by, role=role, password=new))
     if new and not typed:
         console.print(Text(f"The password of {name}, which is shown only now: {new}"))
 
@@ -88,7 +83,7 @@ def accounts_close(name: Name, by: By, database: Database = None, client: OfClie
     """End an account with all its sessions and tokens, from this moment."""
     from engine.console import keeping  # noqa: PLC0415
 
-    _or_misused("close", lambda: keeping.closed(database, client, name, by))
+    _asked("close", lambda: keeping.closed(database, client, name, by))
     console.print(Text(f"{name} is let in no more."))
 
 
@@ -104,7 +99,7 @@ def accounts_token(
     """A token for a program, which may then do over the API what this account may. Shown once."""
     from engine.console import keeping  # noqa: PLC0415
 
-    held = _or_misused("token", lambda: keeping.token(database, client, name, label, days, by))
+    held = _asked("token", lambda: keeping.token(database, client, name, label, days, by))
     typer.echo(held)
 
 

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from engine.cli.app import Database, Json, app
-from engine.cli.output import FOUND, console, misused, print_json
+from engine.cli.app import By, Database, Json, OfClient, app
+from engine.cli.output import FOUND, console, misused, or_misused, print_either, print_json
 
-OfClient = Annotated[str | None, typer.Option("--client", help="The client, where --database is not given.")]
-By = Annotated[str, typer.Option(help="Who decides: a person's name.")]
 Since = Annotated[str, typer.Option(help="Only since this instant, such as 2026-11-01.")]
-
-
-def _or_misused(verb: str, what: Callable[[], Any]) -> Any:
-    """What it answers; what was asked wrongly is said, and ends the program."""
-    from engine.desk.stored import NotFound  # noqa: PLC0415
-
-    try:
-        return what()
-    except NotFound as fault:
-        misused(f"instep {verb}: {fault}")
 
 
 exceptions = typer.Typer(help="What people have to look at, most severe first.", invoke_without_command=True)
@@ -52,7 +39,7 @@ def exceptions_(
 def _exceptions(database: Path | None, client: str | None, every: bool, owner: str, severity: str, case: str, json: bool) -> None:
     from engine.desk import exceptions as asked  # noqa: PLC0415
 
-    rows = _or_misused(
+    rows = or_misused(
         "exceptions",
         lambda: asked.listed(database, client, only_open=not every, owner=owner, severity=severity, case=case),
     )
@@ -81,12 +68,8 @@ def exceptions_show(number: Number, database: Database = None, client: OfClient 
     """One of them: its rule, what to do, and what people did about it."""
     from engine.desk import exceptions as asked  # noqa: PLC0415
 
-    told = _or_misused("exceptions show", lambda: asked.shown(database, client, number))
-    if json:
-        print_json(told)
-    else:
-        for line in asked.shown_lines(told):
-            console.print(line)
+    told = or_misused("exceptions show", lambda: asked.shown(database, client, number))
+    print_either(told, lambda: asked.shown_lines(told), json=json)
 
 
 @exceptions.command("assign", epilog='Example: instep exceptions assign 12 --to "Ben" --by "Ana" --database demo.sqlite')
@@ -101,7 +84,7 @@ def exceptions_assign(
     """Say whose it is."""
     from engine.desk import exceptions as asked  # noqa: PLC0415
 
-    _said(_or_misused("exceptions assign", lambda: asked.assigned(database, client, number, to, by)), json=json)
+    _said(or_misused("exceptions assign", lambda: asked.assigned(database, client, number, to, by)), json=json)
 
 
 @exceptions.command(
@@ -119,7 +102,7 @@ def exceptions_resolve(
     from engine.desk import exceptions as asked  # noqa: PLC0415
     from engine.desk.doing import reason as said  # noqa: PLC0415
 
-    done = _or_misused("exceptions resolve", lambda: asked.decided(database, client, number, "resolve", by, said(reason)))
+    done = or_misused("exceptions resolve", lambda: asked.decided(database, client, number, "resolve", by, said(reason)))
     _said(done, json=json)
 
 
@@ -136,7 +119,7 @@ def answer(
     """Decide about an exception. The running service picks it up; without one it waits in the journal."""
     from engine.desk import exceptions as asked  # noqa: PLC0415
 
-    _said(_or_misused("answer", lambda: asked.decided(database, client, number, what, by, reason)), json=json)
+    _said(or_misused("answer", lambda: asked.decided(database, client, number, what, by, reason)), json=json)
 
 
 def _said(outcome: str, *, json: bool) -> None:
@@ -173,7 +156,7 @@ def audit_(
     from engine.desk import trail  # noqa: PLC0415
 
     asked = trail.Asked(since, by, did, about, case, limit)
-    rows = _or_misused("audit", lambda: trail.listed(database, client, asked))
+    rows = or_misused("audit", lambda: trail.listed(database, client, asked))
     if json:
         print_json({"audit": rows})
     else:
@@ -190,11 +173,7 @@ def audit_verify(
     """Check that no entry was changed, taken out or put in, and print the anchor to keep elsewhere."""
     from engine.desk import trail  # noqa: PLC0415
 
-    told = _or_misused("audit verify", lambda: trail.verified(database, client, expect))
-    if json:
-        print_json(told)
-    else:
-        for line in trail.verified_lines(told, expect):
-            console.print(line)
+    told = or_misused("audit verify", lambda: trail.verified(database, client, expect))
+    print_either(told, lambda: trail.verified_lines(told, expect), json=json)
     if not told["whole"]:
         raise typer.Exit(FOUND)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from engine.cli.app import Database, Json, Root, app
-from engine.cli.output import FOUND, console, misused, print_json
+from engine.cli.app import By, Database, Json, OfClient, Root, app
+from engine.cli.output import FOUND, console, meant, misused, or_misused, print_either, print_json
 
-OfClient = Annotated[str | None, typer.Option("--client", help="The client, where --database is not given.")]
-By = Annotated[str, typer.Option(help="Who decides: a person's name.")]
+W = TypeVar("W")
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before doing it to many.")]
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="[NUMBER]...", help="Numbers of `instep events list`.")]
 Kind = Annotated[str, typer.Option(help="Only events of this kind, such as mirakl.order.")]
@@ -33,25 +32,25 @@ EffectStatus = Annotated[
 AllEffects = Annotated[bool, typer.Option("--all", help="All that cannot go on by themselves.")]
 
 
-def _or_misused(verb: str, what: Callable[[], Any]) -> Any:
-    """What it answers; what was asked wrongly is said, and ends the program."""
-    from engine.desk.stored import NotFound  # noqa: PLC0415
-
-    try:
-        return what()
-    except NotFound as fault:
-        misused(f"instep {verb}: {fault}")
-
-
 def _told(json: bool, name: str, rows: Sequence[dict[str, Any]], lines: Callable[[Any], Sequence[Any]]) -> None:
     """Prints what came of each; the program ends with 1 where something could not be done."""
-    if json:
-        print_json({name: rows})
-    else:
-        for line in lines(rows):
-            console.print(line)
+    print_either({name: rows}, lambda: lines(rows), json=json)
     if not all(row["fine"] for row in rows):
         raise typer.Exit(FOUND)
+
+
+def _meant(
+    verb: str,
+    count_of: Callable[[Path | None, str | None, W], int],
+    database: Path | None,
+    client: str | None,
+    which: W,
+    *,
+    yes: bool,
+    json: bool,
+) -> None:
+    """Those that were not named one by one are counted, and asked about."""
+    meant(or_misused(verb, lambda: count_of(database, client, which)), verb.partition(" ")[0], yes=yes, json=json)
 
 
 events = typer.Typer(
@@ -77,7 +76,7 @@ def events_list(
     from engine.desk import asides  # noqa: PLC0415
 
     which = asides.Which((), kind, connector, why, case, since, status, every=True)
-    rows = _or_misused("events list", lambda: asides.listed(database, client, which))
+    rows = or_misused("events list", lambda: asides.listed(database, client, which))
     if json:
         print_json({"events": rows})
     else:
@@ -94,12 +93,8 @@ def events_show(
     """One event with its payload, and the place in it and in the mapping where reading stopped."""
     from engine.desk import asides  # noqa: PLC0415
 
-    told = _or_misused("events show", lambda: asides.shown(database, client, number))
-    if json:
-        print_json(told)
-    else:
-        for line in asides.shown_lines(told):
-            console.print(line)
+    told = or_misused("events show", lambda: asides.shown(database, client, number))
+    print_either(told, lambda: asides.shown_lines(told), json=json)
 
 
 @events.command("mend", epilog="Example: instep events mend --kind returngo.rma --mapping rma.yaml --database demo.sqlite")
@@ -130,9 +125,9 @@ def events_mend(
 
     which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, "waiting", every)
     if apply:
-        _or_misused("events mend", lambda: doing.person(by))
-        _meant_events(which, database, client, yes=yes, json=json, verb="events mend")
-    rows = _or_misused("events mend", lambda: mending.mended(database, client, root, mapping, which, by if apply else None))
+        or_misused("events mend", lambda: doing.person(by))
+        _meant("events mend", asides.count_of, database, client, which, yes=yes or bool(numbers), json=json)
+    rows = or_misused("events mend", lambda: mending.mended(database, client, root, mapping, which, by if apply else None))
     _told(json, "events", rows, mending.mended_lines)
 
 
@@ -156,9 +151,9 @@ def events_retry(
     from engine.desk import asides, doing  # noqa: PLC0415
 
     which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, status, every)
-    _or_misused("events retry", lambda: doing.person(by))
-    _meant_events(which, database, client, yes=yes, json=json, verb="events retry")
-    _told(json, "events", _or_misused("events retry", lambda: asides.retried(database, client, which, by, "")), asides.done_lines)
+    or_misused("events retry", lambda: doing.person(by))
+    _meant("events retry", asides.count_of, database, client, which, yes=yes or bool(numbers), json=json)
+    _told(json, "events", or_misused("events retry", lambda: asides.retried(database, client, which, by, "")), asides.done_lines)
 
 
 @events.command("discard", epilog='Example: instep events discard 17 --reason "their test" --by "Ana" --database demo.sqlite')
@@ -181,23 +176,10 @@ def events_discard(
     from engine.desk import asides, doing  # noqa: PLC0415
 
     which = asides.Which(tuple(numbers or ()), kind, connector, why, case, since, "waiting", every)
-    _or_misused("events discard", lambda: (doing.person(by), doing.reason(reason)))
-    _meant_events(which, database, client, yes=yes, json=json, verb="events discard")
-    rows = _or_misused("events discard", lambda: asides.discarded(database, client, which, by, reason))
+    or_misused("events discard", lambda: (doing.person(by), doing.reason(reason)))
+    _meant("events discard", asides.count_of, database, client, which, yes=yes or bool(numbers), json=json)
+    rows = or_misused("events discard", lambda: asides.discarded(database, client, which, by, reason))
     _told(json, "events", rows, asides.done_lines)
-
-
-def _meant_events(which: Any, database: Path | None, client: str | None, *, yes: bool, json: bool, verb: str) -> None:
-    """Those that were not named one by one are counted, and asked about."""
-    from engine.cli.output import meant  # noqa: PLC0415
-    from engine.desk import asides  # noqa: PLC0415
-    from engine.desk.stored import visited  # noqa: PLC0415
-
-    def count() -> int:
-        with visited(database, client) as store:
-            return len(asides.for_many(store, which))
-
-    meant(_or_misused(verb, count), "events", yes=yes or bool(which.numbers), json=json)
 
 
 @events.command("export", epilog="Example: instep events export --database demo.sqlite > history.jsonl")
@@ -229,22 +211,17 @@ def events_prune(
 
     The file is a history for --history. Open cases, decisions, effects, receipts, exceptions and the audit trail stay.
     """
-    from engine.cli.output import meant  # noqa: PLC0415
     from engine.desk import doing, pruning  # noqa: PLC0415
 
-    told = _or_misused("events prune", lambda: pruning.planned(database, client, root).to_json())
+    told = or_misused("events prune", lambda: pruning.planned(database, client, root).to_json())
     if to is not None:
-        who, file = _or_misused("events prune", lambda: doing.person(by)), to
+        who, file = or_misused("events prune", lambda: doing.person(by)), to
         meant(told["events"], "payloads leave the store", yes=yes, json=json)
         try:
-            told = _or_misused("events prune", lambda: pruning.pruned(database, client, root, file, who))
+            told = or_misused("events prune", lambda: pruning.pruned(database, client, root, file, who))
         except OSError as fault:
             misused(f"instep events prune: {fault.filename or file}: {fault.strerror}. Nothing has left the store")
-    if json:
-        print_json(told)
-    else:
-        for line in pruning.lines(told):
-            console.print(line)
+    print_either(told, lambda: pruning.lines(told), json=json)
 
 
 effects = typer.Typer(
@@ -270,7 +247,7 @@ def effects_list(
     from engine.desk import effects as outbox  # noqa: PLC0415
 
     which = outbox.Which((), action, connector, why, case, since, status, every=True)
-    rows = _or_misused("effects list", lambda: outbox.listed(database, client, which))
+    rows = or_misused("effects list", lambda: outbox.listed(database, client, which))
     if json:
         print_json({"effects": rows})
     else:
@@ -287,12 +264,8 @@ def effects_show(
     """The whole life of an effect: its rule, each step, receipts, what people did, and what happens next."""
     from engine.desk import effects as outbox  # noqa: PLC0415
 
-    told = _or_misused("effects show", lambda: outbox.shown(database, client, effect))
-    if json:
-        print_json(told)
-    else:
-        for line in outbox.shown_lines(told):
-            console.print(line)
+    told = or_misused("effects show", lambda: outbox.shown(database, client, effect))
+    print_either(told, lambda: outbox.shown_lines(told), json=json)
 
 
 @effects.command("retry", epilog='Example: instep effects retry refund:M-1001-1#1 --by "Ana" --database demo.sqlite')
@@ -321,9 +294,9 @@ def effects_retry(
     from engine.desk import effects as outbox  # noqa: PLC0415
 
     which = outbox.Which(tuple(names or ()), action, connector, why, case, since, status, every)
-    _or_misused("effects retry", lambda: doing.person(by))
-    _meant_effects(which, database, client, yes=yes, json=json, verb="effects retry")
-    rows = _or_misused("effects retry", lambda: outbox.retried(database, client, which, by, reason))
+    or_misused("effects retry", lambda: doing.person(by))
+    _meant("effects retry", outbox.count_of, database, client, which, yes=yes or bool(names), json=json)
+    rows = or_misused("effects retry", lambda: outbox.retried(database, client, which, by, reason))
     _told(json, "effects", rows, outbox.done_lines)
 
 
@@ -355,20 +328,7 @@ def effects_discard(
     from engine.desk import effects as outbox  # noqa: PLC0415
 
     which = outbox.Which(tuple(names or ()), action, connector, why, case, since, status, every)
-    _or_misused("effects discard", lambda: (doing.person(by), doing.reason(reason)))
-    _meant_effects(which, database, client, yes=yes, json=json, verb="effects discard")
-    rows = _or_misused("effects discard", lambda: outbox.discarded(database, client, which, by, reason))
+    or_misused("effects discard", lambda: (doing.person(by), doing.reason(reason)))
+    _meant("effects discard", outbox.count_of, database, client, which, yes=yes or bool(names), json=json)
+    rows = or_misused("effects discard", lambda: outbox.discarded(database, client, which, by, reason))
     _told(json, "effects", rows, outbox.done_lines)
-
-
-def _meant_effects(which: Any, database: Path | None, client: str | None, *, yes: bool, json: bool, verb: str) -> None:
-    """Those that were not named one by one are counted, and asked about."""
-    from engine.cli.output import meant  # noqa: PLC0415
-    from engine.desk import effects as outbox  # noqa: PLC0415
-    from engine.desk.stored import visited  # noqa: PLC0415
-
-    def count() -> int:
-        with visited(database, client) as store:
-            return len(outbox.for_many(store, which))
-
-    meant(_or_misused(verb, count), "effects", yes=yes or bool(which.names), json=json)

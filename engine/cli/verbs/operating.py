@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.app import Database, Json, Root, app
+from engine.cli.app import Database, Json, OfClient, Root, app
 from engine.cli.output import (
     FOUND,
     console,
     misused,
+    or_misused,
+    print_either,
     print_json,
     write_text,
 )
@@ -98,7 +100,6 @@ rules = typer.Typer(
     help="The rule sets of a client: which decides, which did before, and activating one by hand.", no_args_is_help=True
 )
 app.add_typer(rules, name="rules")
-OfClient = Annotated[str | None, typer.Option(help="The client, where --database is not given.")]
 
 
 @rules.command("status", epilog="Example: instep rules status --database demo.sqlite")
@@ -106,17 +107,9 @@ def rules_status(database: Database = None, client: OfClient = None, json: Json 
     """The active rule set, problems in the files, and what waits for somebody to look."""
     from engine.cli import rules as told  # noqa: PLC0415
     from engine.desk import rules as sets  # noqa: PLC0415
-    from engine.desk.stored import NotFound  # noqa: PLC0415
 
-    try:
-        status = sets.rules_status(database, client)
-    except NotFound as fault:
-        misused(f"instep rules status: {fault}")
-    if json:
-        print_json(status)
-    else:
-        for line in told.status_lines(status):
-            console.print(line)
+    status = or_misused("rules status", lambda: sets.rules_status(database, client))
+    print_either(status, lambda: told.status_lines(status), json=json)
     if status["waiting"] or (status["last_read"] and not status["last_read"]["ok"]):
         raise typer.Exit(FOUND)
 
@@ -131,12 +124,8 @@ def rules_history(
     """Every activation: which rule set, when, by whom and why."""
     from engine.cli import rules as told  # noqa: PLC0415
     from engine.desk import rules as sets  # noqa: PLC0415
-    from engine.desk.stored import NotFound  # noqa: PLC0415
 
-    try:
-        rows = sets.rules_history(database, client, limit)
-    except NotFound as fault:
-        misused(f"instep rules history: {fault}")
+    rows = or_misused("rules history", lambda: sets.rules_history(database, client, limit))
     if json:
         print_json({"activations": rows})
     else:
