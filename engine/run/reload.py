@@ -61,6 +61,7 @@ class Reload:
         async with Watch(self._root, self._quiet) as watch:
             self.watching = changed = True
             self._tell()
+            await watch.changed(self._quiet)  # what is being saved as it starts is read when that is over, too
             while not stop.is_set():
                 try:
                     if changed or self._unreadable:
