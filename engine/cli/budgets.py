@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.desk.stored import visited
-from engine.run.budget import read_ledger, told
 from engine.run.clock import SystemClock
-from engine.run.polls import waits_for
+from engine.run.hearing.polls import waits_for
+from engine.run.limits.budget import read_ledger, told
 from engine.store.base import FeedRow
 
 

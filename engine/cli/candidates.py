@@ -14,7 +14,7 @@ from engine.cli.output import console
 from engine.cli.simulating import print_compared, print_totals
 from engine.desk.rules import PATIENCE, outcome_of
 from engine.desk.stored import NotFound, store_path, visited
-from engine.run.comparison import many
+from engine.run.rules.comparison import many
 from engine.simulate.backtest import Result
 from engine.simulate.candidates.told import NoCandidate, Report, report_of
 from engine.simulate.seen import Totals

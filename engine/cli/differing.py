@@ -14,7 +14,7 @@ from engine.facts.outside import Action, installed_actions
 from engine.language.difference import Change, Side, difference
 from engine.language.files import Files, project_root, read_files
 from engine.language.pack import clients, load, load_client
-from engine.run.refs import files_at
+from engine.run.rules.refs import files_at
 
 Changes = Mapping[str, tuple[Change, ...]]  # by client
 STYLES = {"added": "green", "removed": "red", "renamed": "cyan", "changed": "yellow"}

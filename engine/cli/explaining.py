@@ -16,7 +16,7 @@ from engine.facts.effects import EffectState
 from engine.facts.values import Money
 from engine.language.ruleset import RuleSet
 from engine.language.show import show
-from engine.run.story import Said, Told
+from engine.run.kept.story import Said, Told
 from engine.simulate.chronicle import CAUSES, Line
 from engine.store.safekeeping import Late, Lateness, late_by
 

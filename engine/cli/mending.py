@@ -19,7 +19,7 @@ from engine.language.mapping import observe
 from engine.language.misread import pretty
 from engine.language.pack import load
 from engine.language.ruleset import RuleSet
-from engine.run.deeds import PERSON, Deed
+from engine.run.hearing.deeds import PERSON, Deed
 
 Json = dict[str, Any]
 _FROM = re.compile(rb"^from:\s*[\"']?([\w.-]+)", re.MULTILINE)

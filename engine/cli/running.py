@@ -24,10 +24,10 @@ from engine.console.app import beside, console_app
 from engine.language.pack import project_root
 from engine.run.boot import Served, open_client
 from engine.run.clock import SystemClock
-from engine.run.front import Front
-from engine.run.listening import CannotListen, Listening
+from engine.run.rules.start import CannotStart
 from engine.run.service import Service
-from engine.run.start import CannotStart
+from engine.run.web.front import Front
+from engine.run.web.listening import CannotListen, Listening
 from engine.simulate.candidates.beside import Beside, Refused
 from engine.store.base import NewerStore, StoreInUse
 from engine.store.trouble import StoreTrouble

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from engine.cli.output import errors
 from engine.problems import ProblemsFound
-from engine.run.verify import verify
+from engine.run.kept.verify import verify
 from engine.simulate.history import activations, recorded
 from engine.simulate.life import lives, rule_sets_of
 from engine.store.findings import Finding

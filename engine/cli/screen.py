@@ -13,7 +13,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from engine.language.durations import show_duration
-from engine.run.comparison import many
+from engine.run.rules.comparison import many
 
 EVERY = 1.0  # seconds between looks
 FEW = 8  # problems or cases that are named; the rest is counted

@@ -17,10 +17,10 @@ from engine.cli.output import console, errors, misused, print_json
 from engine.desk.stored import NotFound, visited
 from engine.facts.codec import timestamp
 from engine.language.files import project_root, read_files
-from engine.run.past_rules import NoSuchRuleSet
+from engine.run.kept.retention import what_left
 from engine.run.private import write_private
-from engine.run.refs import files_at
-from engine.run.retention import what_left
+from engine.run.rules.past import NoSuchRuleSet
+from engine.run.rules.refs import files_at
 from engine.simulate.backtest import Plan, Result, Wanted, backtest
 from engine.simulate.difference import Difference
 from engine.simulate.history import BadHistory, Entry, read, recorded

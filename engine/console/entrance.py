@@ -17,7 +17,7 @@ from engine.console.accounts import NotAllowed, fits, hashed, may, session_for, 
 from engine.console.throttle import Failures, Rate
 from engine.desk.stored import visited
 from engine.facts.secrecy import same
-from engine.run.insiders import is_local
+from engine.run.web.insiders import is_local
 from engine.store.accounts import Account, Pass, Role
 from engine.store.base import Store
 

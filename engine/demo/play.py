@@ -30,9 +30,9 @@ from engine.facts.outside import Connector, installed_actions, installed_connect
 from engine.language.pack import load, load_client, project_root
 from engine.run.boot import Served, open_client
 from engine.run.clock import VirtualClock
-from engine.run.deeds import Deed as PersonsDeed
+from engine.run.hearing.deeds import Deed as PersonsDeed
 from engine.run.service import Service
-from engine.run.webhooks import webhook_app
+from engine.run.web.webhooks import webhook_app
 
 CLIENT = "demo"
 MORNING = datetime(2026, 11, 3, 6, tzinfo=UTC)  # a Tuesday

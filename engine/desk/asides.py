@@ -20,8 +20,8 @@ from engine.language.mapping import SetAside, observe
 from engine.language.misread import Misread, misread, pretty
 from engine.language.ruleset import RuleSet
 from engine.problems import did_you_mean
-from engine.run.deeds import PERSON, Deed
-from engine.run.intake import aside_of
+from engine.run.hearing.deeds import PERSON, Deed
+from engine.run.hearing.intake import aside_of
 from engine.store.aside import Aside
 from engine.store.base import Journalled, Store
 

@@ -13,7 +13,7 @@ from engine.decide.people import NotPossible
 from engine.desk.stored import NotFound
 from engine.facts.codec import timestamp
 from engine.run.audit import INSTEP
-from engine.run.deeds import PERSON, Deed, noted
+from engine.run.hearing.deeds import PERSON, Deed, noted
 from engine.store.base import Store
 from engine.store.sqlite.lock import is_held
 

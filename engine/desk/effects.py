@@ -22,8 +22,8 @@ from engine.facts.effects import EffectState
 from engine.language.ruleset import RuleSet
 from engine.language.show import show
 from engine.problems import did_you_mean
-from engine.run.deeds import Deed
-from engine.run.steps import Step
+from engine.run.hearing.deeds import Deed
+from engine.run.sending.steps import Step
 from engine.store.base import EffectRow, Store
 from engine.store.safekeeping import Lateness, late_by
 

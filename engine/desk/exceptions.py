@@ -15,7 +15,7 @@ from engine.decide.people import NotPossible
 from engine.desk.doing import Wanted, asked_already, journalled, noted_only, person
 from engine.desk.stored import NotFound, active_rule_set, memory_of, minute, store_path, visited
 from engine.problems import did_you_mean
-from engine.run.deeds import Deed
+from engine.run.hearing.deeds import Deed
 from engine.store.base import ExceptionRow, Store
 from engine.store.safekeeping import Lateness, late_by
 

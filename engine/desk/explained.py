@@ -15,7 +15,7 @@ from engine.desk.stored import NotFound, one_case, stored_decision, visited
 from engine.language.ruleset import RuleSet
 from engine.language.show import show
 from engine.problems import ProblemsFound, did_you_mean
-from engine.run.story import NOTHING, Known, Told, story, story_to_json
+from engine.run.kept.story import NOTHING, Known, Told, story, story_to_json
 from engine.simulate.chronicle import Line, chronicle, known_by, line_to_json
 from engine.simulate.history import read
 from engine.simulate.life import Life, NoLife, life_in, life_in_store

@@ -17,8 +17,8 @@ from engine.language.durations import show_duration
 from engine.language.files import project_root, read_files
 from engine.language.pack import load_client
 from engine.language.ruleset import RuleSet
-from engine.run.deeds import PERSON
-from engine.run.retention import Leaving, leaving
+from engine.run.hearing.deeds import PERSON
+from engine.run.kept.retention import Leaving, leaving
 from engine.simulate.history import BadHistory, Entry, TakenIn, read, recorded_of, written
 from engine.store.base import Journalled, Store
 from engine.store.retention import Pruning

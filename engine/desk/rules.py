@@ -12,7 +12,7 @@ from typing import Any
 from engine.desk.doing import person
 from engine.desk.stored import NotFound, store_path, visited
 from engine.problems import did_you_mean
-from engine.run.past_rules import NoSuchRuleSet, find_rule_set
+from engine.run.rules.past import NoSuchRuleSet, find_rule_set
 from engine.store.base import ActivationRequest, RuleSetRow, Store
 from engine.store.candidates import CandidateRequest
 from engine.store.sqlite.lock import is_held

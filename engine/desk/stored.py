@@ -15,7 +15,7 @@ from engine.facts.outside import installed_actions
 from engine.language.files import Files
 from engine.language.pack import load, project_root
 from engine.language.ruleset import RuleSet
-from engine.run.worker import opened_at
+from engine.run.deciding.worker import opened_at
 from engine.store.base import CaseRow, NewerStore, Store
 from engine.store.sqlite.store import SqliteStore
 from engine.store.states import States

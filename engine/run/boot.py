@@ -17,13 +17,13 @@ from engine.language.client import ClientConfig
 from engine.language.pack import client_directory, code_places
 from engine.language.secrets import resolve_secrets
 from engine.problems import Problems, ProblemsFound
-from engine.run.candidate import Candidate, OnDisk, candidate_of, classes_of, client_place, read_disk
 from engine.run.clock import Clock
 from engine.run.private import open_to_others
-from engine.run.reload import Reload
+from engine.run.rules.candidate import Candidate, OnDisk, candidate_of, classes_of, client_place, read_disk
+from engine.run.rules.reload import Reload
+from engine.run.rules.start import choose, or_raise
+from engine.run.sending.valid_codes import Asked, ask
 from engine.run.service import LiveCodes, Service
-from engine.run.start import choose, or_raise
-from engine.run.valid_codes import Asked, ask
 from engine.store.sqlite import SqliteStore
 
 

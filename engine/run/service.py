@@ -17,22 +17,22 @@ from engine.facts.budget import Limit
 from engine.facts.outside import Codes, Connector, Event, Hint
 from engine.language.ruleset import RuleSet
 from engine.run import audit
-from engine.run.budget import Budget, quota_of
-from engine.run.catching_up import CatchUp
 from engine.run.clock import Clock, VirtualClock
-from engine.run.deadlines import Deadlines
-from engine.run.deeds import Deed, noted
-from engine.run.dispatch import Dispatch
-from engine.run.fetching import Asking, Fetcher
-from engine.run.intake import Intake, aside_of, case_of_deed, correction_of
-from engine.run.journalling import Written
+from engine.run.deciding.worker import Worker
+from engine.run.hearing.catching_up import CatchUp
+from engine.run.hearing.deeds import Deed, noted
+from engine.run.hearing.fetching import Asking, Fetcher
+from engine.run.hearing.intake import Intake, aside_of, case_of_deed, correction_of
+from engine.run.hearing.journalling import Written
+from engine.run.hearing.polls import Polls, waits_for
 from engine.run.lanes import Lanes
-from engine.run.performing import Performing
-from engine.run.polls import Polls, waits_for
-from engine.run.reach import Reach
+from engine.run.limits.budget import Budget, quota_of
+from engine.run.sending.deadlines import Deadlines
+from engine.run.sending.dispatch import Dispatch
+from engine.run.sending.performing import Performing
+from engine.run.sending.reach import Reach
+from engine.run.sending.valid_codes import CodeWatch
 from engine.run.timekeeping import Timekeeping
-from engine.run.valid_codes import CodeWatch
-from engine.run.worker import Worker
 from engine.store.base import Store
 from engine.store.trouble import StoreTrouble
 

@@ -16,9 +16,9 @@ from engine.decide.view import View, changed
 from engine.facts.outside import Event
 from engine.facts.values import Items, Money, Rec, is_gap
 from engine.language.show import counted, show
-from engine.run.deeds import Deed
-from engine.run.steps import Step
-from engine.run.story import Known
+from engine.run.hearing.deeds import Deed
+from engine.run.kept.story import Known
+from engine.run.sending.steps import Step
 from engine.simulate.history import Activated, Looked, Stepped
 from engine.simulate.life import Life, Moment
 from engine.simulate.replay import Seen, ToldAt

@@ -30,7 +30,7 @@ from engine.decide.memory import plain, revived
 from engine.facts.codec import dumps, loads, timestamp
 from engine.facts.outside import Event
 from engine.problems import did_you_mean
-from engine.run.steps import Step
+from engine.run.sending.steps import Step
 from engine.store.base import Journalled, LookedRow, StepRow, Store
 from engine.store.stamps import stamp
 

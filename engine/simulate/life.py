@@ -16,8 +16,8 @@ from engine.decide.decision import Decision
 from engine.facts.outside import Event
 from engine.language.files import Files
 from engine.language.ruleset import RuleSet
-from engine.run.candidate import candidate_of
-from engine.run.deeds import OF_EVENTS, PERSON
+from engine.run.hearing.deeds import OF_EVENTS, PERSON
+from engine.run.rules.candidate import candidate_of
 from engine.simulate import parts
 from engine.simulate.backtest import client_changes
 from engine.simulate.history import Activated, Entry, Looked, Stepped, activations, recorded

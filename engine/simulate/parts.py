@@ -18,8 +18,8 @@ from pathlib import Path
 from engine.decide.people import NotPossible
 from engine.facts.outside import Event
 from engine.language.ruleset import RuleSet
-from engine.run.deeds import Deed
-from engine.run.intake import corrected
+from engine.run.hearing.deeds import Deed
+from engine.run.hearing.intake import corrected
 from engine.simulate.history import Activated, Entry, Looked, Outcome, Stepped, TakenIn
 from engine.simulate.replay import Telling, Told, ToldAt
 from engine.store.base import Node

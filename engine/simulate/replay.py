@@ -25,15 +25,15 @@ from engine.facts.outside import Event
 from engine.facts.record import Fields, Observation, RecordState
 from engine.language.mapping import Reader
 from engine.language.ruleset import RuleSet
-from engine.run.cadence import due_at
 from engine.run.clock import VirtualClock
-from engine.run.deeds import PERSON, Deed, mark
-from engine.run.intake import correction_of
-from engine.run.linking import Linking
-from engine.run.observing import Observing
-from engine.run.steps import Step
-from engine.run.summary import summary_text
-from engine.run.worker import opened_at
+from engine.run.deciding.cadence import due_at
+from engine.run.deciding.summary import summary_text
+from engine.run.deciding.worker import opened_at
+from engine.run.hearing.deeds import PERSON, Deed, mark
+from engine.run.hearing.intake import correction_of
+from engine.run.hearing.linking import Linking
+from engine.run.hearing.observing import Observing
+from engine.run.sending.steps import Step
 from engine.simulate.held import HeldCases, HeldRecords, HeldStates
 from engine.simulate.history import Activated, Looked, Outcome, Stepped, TakenIn
 from engine.store.base import CaseRow, Node, RecordRow

@@ -51,7 +51,7 @@ from engine.language.pack import load
 from engine.problems import ProblemsFound
 from engine.run.clock import VirtualClock
 from engine.run.service import Service
-from engine.run.webhooks import webhook_app
+from engine.run.web.webhooks import webhook_app
 from engine.simulate.history import BadHistory, parsed, recorded, written
 from engine.store.sqlite import SqliteStore
 from engine.store.sqlite.journal import digest_of

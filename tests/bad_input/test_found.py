@@ -29,7 +29,7 @@ from engine.language.pack import load
 from engine.language.source import read_source
 from engine.problems import Problems
 from engine.run.logs import where
-from engine.run.refs import NoSuchRuleSet, files_at
+from engine.run.rules.refs import NoSuchRuleSet, files_at
 from engine.simulate.history import BadHistory, parsed
 from tests.connectors.kit import MAIN, run
 from tests.language.small_world import ACTIONS, SMALL

@@ -22,8 +22,8 @@ from engine.facts.outside import Event, installed_actions
 from engine.language.files import read_files, shipped_root
 from engine.language.pack import files_of, load
 from engine.run.clock import VirtualClock
+from engine.run.deciding.worker import Decided
 from engine.run.service import Service
-from engine.run.worker import Decided
 from engine.simulate.candidates.beside import Beside
 from engine.simulate.history import Entry, Outcome, recorded
 from engine.store.sqlite.store import SqliteStore

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from engine.cli.output import log_to_stderr
 from engine.run.boot import open_client
-from engine.run.candidate import Candidate, candidate_of, read_disk
 from engine.run.clock import VirtualClock
+from engine.run.rules.candidate import Candidate, candidate_of, read_disk
 from tests.bench.decide import write_synthetic
 
 CLIENT = "bench"

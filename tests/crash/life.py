@@ -25,11 +25,11 @@ from engine.decide.people import NotPossible
 from engine.language.files import Files
 from engine.language.pack import load
 from engine.language.ruleset import RuleSet
-from engine.run import candidate
 from engine.run.boot import Served, open_client
 from engine.run.clock import VirtualClock
-from engine.run.deeds import Deed
-from engine.run.listening import Listening
+from engine.run.hearing.deeds import Deed
+from engine.run.rules import candidate
+from engine.run.web.listening import Listening
 from tests.crash.points import Killer, place
 from tests.crash.stage import CLIENT
 

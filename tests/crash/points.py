@@ -12,8 +12,8 @@ from typing import Any
 from connectors.http import Http
 from connectors.ledger import books
 from engine.run import boot
-from engine.run.acknowledging import Acknowledging
 from engine.run.service import Service
+from engine.run.web.acknowledging import Acknowledging
 from engine.store.sqlite import SqliteStore
 
 Tell = Callable[[dict[str, Any]], None]

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from engine.facts.outside import Connector, Event
 from engine.run.boot import Served, open_client
 from engine.run.clock import Clock, VirtualClock
-from engine.run.reload import Reload
+from engine.run.rules.reload import Reload
 from engine.run.service import Service
 from engine.store.sqlite import SqliteStore
 from tests.run.small import NOON, Shop, order_fields

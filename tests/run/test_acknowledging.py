@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from engine.facts.outside import Event
-from engine.run.acknowledging import Acknowledging, NotKept
-from engine.run.journalling import Written
+from engine.run.hearing.journalling import Written
+from engine.run.web.acknowledging import Acknowledging, NotKept
 from engine.store.sqlite import SqliteStore
 from tests.run.small import NOON, Client, client, order_fields, plain
 
@@ -97,7 +97,7 @@ def test_one_that_cannot_be_written_fails_alone(world: Client) -> None:
 def test_a_store_that_is_locked_acknowledges_nothing_and_works_again_afterwards(
     world: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.run.acknowledging.PATIENCE", 0.05)
+    monkeypatch.setattr("engine.run.web.acknowledging.PATIENCE", 0.05)
 
     async def play() -> None:
         door = Acknowledging(world.store, world.clock, world.service.wake)
@@ -118,7 +118,7 @@ def test_a_store_that_is_locked_acknowledges_nothing_and_works_again_afterwards(
 def test_an_engine_that_keeps_the_store_for_itself_delays_no_answer_past_the_limit(
     world: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.run.acknowledging.PATIENCE", 0.05)
+    monkeypatch.setattr("engine.run.web.acknowledging.PATIENCE", 0.05)
 
     async def play() -> None:
         door = Acknowledging(world.store, world.clock, world.service.wake)

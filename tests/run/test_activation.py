@@ -13,7 +13,7 @@ import pytest
 
 from engine.language.ruleset import Forbid, RuleSet
 from engine.run.clock import VirtualClock
-from engine.run.comparison import Comparing, Comparison
+from engine.run.rules.comparison import Comparing, Comparison
 from engine.run.service import Service
 from engine.store.sqlite import SqliteStore
 from tests.run.small import (

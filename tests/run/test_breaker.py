@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.run.breaker import CLOSED, DISTINCT, FAILURES, FIRST_TRIAL, LONGEST_TRIAL, Breaker
+from engine.run.sending.breaker import CLOSED, DISTINCT, FAILURES, FIRST_TRIAL, LONGEST_TRIAL, Breaker
 from engine.run.waits import FIRST_WAIT, LONGEST_WAIT, SPREAD, backed_off
 from tests.run.small import NOON
 

@@ -21,9 +21,9 @@ from connectors.shopify.connector import ShopifyConnector, ShopifySettings
 from connectors.shopify.sandbox import ShopifySandbox
 from engine.facts.budget import PURPOSES, Limit, OverBudget, Purpose, Quota, Spending
 from engine.facts.outside import Connector, Order, Ref, TryLater
-from engine.run.budget import Budget, quota_of
 from engine.run.clock import VirtualClock
-from engine.run.ledger import CLAIM, KEPT_BACK
+from engine.run.limits.budget import Budget, quota_of
+from engine.run.limits.ledger import CLAIM, KEPT_BACK
 from engine.store.sqlite import SqliteStore
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.facts.calendars import Calendar
 from engine.facts.effects import EffectState
 from engine.language.batches import Cadence, parse_batch
-from engine.run.cadence import due_at, next_batch
+from engine.run.deciding.cadence import due_at, next_batch
 from tests.run.small import NOON, small_rules
 
 LONDON = ZoneInfo("Europe/London")

@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from engine.cli.running import serve, trouble_in
-from engine.run.webhooks import webhook_app
+from engine.run.web.webhooks import webhook_app
 from engine.store.trouble import StoreTrouble
 from tests.run.small import Client, a_sale, an_order, an_rma, client
 from tests.store.faults import fill, locked, small_disk

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
-from engine.run.webhooks import webhook_app
+from engine.run.web.webhooks import webhook_app
 from tests.run.small import Client, client
 from tests.run.test_webhooks import REAL
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.run.foreseen import Standing, foreseen
+from engine.run.sending.foreseen import Standing, foreseen
 from engine.store.queue import Ahead
 from tests.run.small import NOON
 

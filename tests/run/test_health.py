@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.run.health import LONGEST_BUSY, LONGEST_WAIT, health_of
+from engine.run.web.health import LONGEST_BUSY, LONGEST_WAIT, health_of
 from tests.run.small import NOON
 
 FINE: dict[str, Any] = {"now": NOON.isoformat(), "behind": 3, "waiting_since": NOON.isoformat(), "failing": []}

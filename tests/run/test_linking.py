@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.facts.links import reach
-from engine.run.linking import Linking
+from engine.run.hearing.linking import Linking
 from engine.store.base import Node, RecordRow
 from engine.store.sqlite import SqliteStore
 

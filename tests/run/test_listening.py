@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.run import listening as module
-from engine.run.listening import LONGEST_HEADERS, CannotListen, Listening
-from engine.run.webhooks import LARGEST_BODY
+from engine.run.web import listening as module
+from engine.run.web.listening import LONGEST_HEADERS, CannotListen, Listening
+from engine.run.web.webhooks import LARGEST_BODY
 from tests.run.small import Client, client
 
 
@@ -101,7 +101,7 @@ def test_the_status_says_that_the_engine_is_busy_and_for_how_long(world: Client,
             busy = of_thread(lambda: asked(here.port, STATUS))
             assert busy.startswith(b"HTTP/1.1 200")
             assert json.loads(busy.partition(b"\r\n\r\n")[2])["busy_seconds"] > 0
-            monkeypatch.setattr("engine.run.health.LONGEST_BUSY", 0.0)
+            monkeypatch.setattr("engine.run.web.health.LONGEST_BUSY", 0.0)
             stuck = of_thread(lambda: asked(here.port, STATUS))
             assert stuck.startswith(b"HTTP/1.1 503")
             assert b"the engine has not answered for" in stuck

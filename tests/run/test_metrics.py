@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.run.metrics import metrics_text
+from engine.run.web.metrics import metrics_text
 
 STATUS: dict[str, Any] = {
     "counts": {"journal": 7, "decisions": 5, "cases": 3},

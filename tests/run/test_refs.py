@@ -11,8 +11,8 @@ import pytest
 from engine.facts.outside import installed_actions
 from engine.language.files import read_files
 from engine.language.pack import files_of, load
-from engine.run.past_rules import NoSuchRuleSet
-from engine.run.refs import files_at, rule_set_at
+from engine.run.rules.past import NoSuchRuleSet
+from engine.run.rules.refs import files_at, rule_set_at
 from engine.store.sqlite.store import SqliteStore
 from tests.decide.small import NOON
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from engine.run import reload as module
-from engine.run.watching import QUIET
+from engine.run.rules import reload as module
+from engine.run.rules.watching import QUIET
 from engine.store.sqlite import SqliteStore
 from tests.run.files_world import (
     CLIENT_YAML,

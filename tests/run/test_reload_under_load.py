@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.run.reload import Reload
+from engine.run.rules.reload import Reload
 from tests.run.files_world import SLOW, World, an_order, an_rma, project, watched
 from tests.run.small import NOON
 

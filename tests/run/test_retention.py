@@ -15,7 +15,7 @@ from engine.cli import app
 from engine.desk import pruning
 from engine.facts.outside import Event
 from engine.run.clock import VirtualClock
-from engine.run.deeds import Deed
+from engine.run.hearing.deeds import Deed
 from engine.simulate.history import Activated, Outcome, TakenIn, read, recorded
 from engine.simulate.life import life_in, life_in_store, lives, rule_sets_of
 from engine.store.audit import every_entry, first_broken

@@ -10,7 +10,7 @@ import pytest
 
 from engine.facts.outside import Feed
 from engine.run.clock import SystemClock, VirtualClock
-from engine.run.deeds import Deed
+from engine.run.hearing.deeds import Deed
 from engine.run.service import Service
 from engine.store.sqlite import SqliteStore
 from tests.run.small import NOON, Client, Shop, a_sale, an_order, an_rma, client, small_rules

@@ -17,7 +17,7 @@ from engine.facts.record import Observation
 from engine.facts.values import Unreadable
 from engine.language.batches import Cadence, parse_batch
 from engine.language.mapping import SetAside
-from engine.run.deeds import Deed
+from engine.run.hearing.deeds import Deed
 from tests.run.small import NOON, PLAIN, Client, PlainMapping, a_sale, an_order, an_rma, client, plain, refund_rule, small_rules
 
 HOUR = timedelta(hours=1)

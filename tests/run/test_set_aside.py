@@ -14,7 +14,7 @@ from engine.desk.explained import Asked, explained
 from engine.facts.outside import Event, Refused, TryLater, Unsure
 from engine.facts.schema import Type
 from engine.language.ruleset import PromiseSpec
-from engine.run.deeds import Deed, mark, noted
+from engine.run.hearing.deeds import Deed, mark, noted
 from engine.simulate.history import Activated, parsed, recorded, written
 from engine.simulate.life import life_in, life_in_store, lives, rule_sets_of
 from engine.store.audit import every_entry, first_broken

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.facts.values import Money
-from engine.run.steps import Step
+from engine.run.sending.steps import Step
 
 STEPS = st.builds(
     Step,

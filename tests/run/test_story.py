@@ -9,7 +9,7 @@ from datetime import timedelta
 from engine.decide import Decision, outcomes, people
 from engine.decide.trace import trace
 from engine.language.batches import Cadence, parse_batch
-from engine.run.story import Known, Said, Told, story
+from engine.run.kept.story import Known, Said, Told, story
 from tests.decide.small import REFUND
 from tests.decide.small import Told as Case
 from tests.decide.test_modes import SHADOW

@@ -16,9 +16,9 @@ from connectors.serving import Served
 from engine.cli.app import app
 from engine.cli.verbs import authoring  # noqa: F401 - its verbs
 from engine.facts.outside import Codes, ValidCode
-from engine.run.budget import Budget
 from engine.run.clock import VirtualClock
-from engine.run.valid_codes import CodeWatch, ask, wrong_codes
+from engine.run.limits.budget import Budget
+from engine.run.sending.valid_codes import CodeWatch, ask, wrong_codes
 from engine.store.sqlite import SqliteStore
 from tests.run.small import NOON
 

@@ -13,7 +13,7 @@ import pytest
 
 from engine.cli.safekeeping import verified
 from engine.facts.outside import Refused, Unsure
-from engine.run.verify import verify
+from engine.run.kept.verify import verify
 from engine.store.sqlite import SqliteStore
 from engine.store.sqlite.journal import digest_of
 from tests.run.files_world import opened, project

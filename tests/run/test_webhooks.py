@@ -21,9 +21,9 @@ from connectors.returngo.connector import ReturnGoConnector
 from connectors.shipbob.connector import ShipBobConnector
 from connectors.shopify.connector import ShopifyConnector
 from engine.facts.outside import Connector, Hint, Ref
-from engine.run import webhooks
-from engine.run.journalling import Written
-from engine.run.webhooks import LARGEST_BODY, webhook_app
+from engine.run.hearing.journalling import Written
+from engine.run.web import webhooks
+from engine.run.web.webhooks import LARGEST_BODY, webhook_app
 from tests.run.small import NOON, Client, an_order, client, order_fields, plain
 
 Send = Callable[..., Awaitable[httpx.Response]]

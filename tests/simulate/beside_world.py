@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.facts.outside import Event
 from engine.language.files import Files
-from engine.run.candidate import candidate_of
+from engine.run.rules.candidate import candidate_of
 from engine.simulate.candidates.beside import Beside
 from engine.simulate.candidates.following import Following
 from engine.simulate.candidates.process import Answered, Asked, answered

@@ -21,8 +21,8 @@ from engine.facts.outside import installed_actions
 from engine.facts.record import Observation, RecordState, Snapshot
 from engine.facts.values import Items
 from engine.language.ruleset import RuleSet
-from engine.run.lines import lines_of
-from engine.run.steps import Step
+from engine.run.sending.lines import lines_of
+from engine.run.sending.steps import Step
 from engine.simulate import play as playing
 from engine.simulate.races import protocol
 from engine.simulate.races.state import Letter, Round

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.cli.app import app
-from engine.run.deeds import Deed
-from engine.run.refs import files_at
+from engine.run.hearing.deeds import Deed
+from engine.run.rules.refs import files_at
 from engine.simulate.candidates import beside as module
 from engine.simulate.candidates import work
 from engine.simulate.candidates.beside import Refused

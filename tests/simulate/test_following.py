@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from engine.decide.decision import Decision
+from engine.run.deciding.summary import summary_text
+from engine.run.deciding.worker import Decided
 from engine.run.service import Service
-from engine.run.summary import summary_text
-from engine.run.worker import Decided
 from engine.simulate.candidates.following import Following, State
 from engine.simulate.candidates.kept import otherwise, row_of, state_of
 from engine.simulate.candidates.looks import Look

@@ -20,7 +20,7 @@ from engine.desk.stored import NotFound
 from engine.language.files import read_files, shipped_root
 from engine.run.boot import open_client
 from engine.run.clock import SystemClock
-from engine.run.summary import summary
+from engine.run.deciding.summary import summary
 from engine.simulate.chronicle import chronicle
 from engine.simulate.history import Looked, parsed, recorded, written
 from engine.simulate.life import Life, life_in, life_in_store

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.run.verify import verify
+from engine.run.kept.verify import verify
 from engine.store.base import StoreInUse
 from engine.store.sqlite import SqliteStore
 from engine.store.sqlite.backup import NotCopied, backup, restore

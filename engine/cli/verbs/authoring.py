@@ -149,7 +149,7 @@ def diff(
     """What changed in meaning between two sets of files. Exit code 0: nothing; 1: something; 2: used wrongly."""
     from engine.cli.differing import as_json, differences, told  # noqa: PLC0415
     from engine.desk.stored import NotFound  # noqa: PLC0415
-    from engine.run.past_rules import NoSuchRuleSet  # noqa: PLC0415
+    from engine.run.rules.past import NoSuchRuleSet  # noqa: PLC0415
 
     try:
         changes = differences(before, after, client, root, database)

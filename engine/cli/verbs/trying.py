@@ -45,7 +45,7 @@ def _in_world(client: str, asked: AskedOfWorld, root: Path | None, html: Path | 
     from engine.cli.worlds import played, print_outcome  # noqa: PLC0415
     from engine.desk.stored import NotFound  # noqa: PLC0415
     from engine.language.worlds.files import NoSuchWorld  # noqa: PLC0415
-    from engine.run.past_rules import NoSuchRuleSet  # noqa: PLC0415
+    from engine.run.rules.past import NoSuchRuleSet  # noqa: PLC0415
     from engine.simulate.worlds.told import broken, world_json  # noqa: PLC0415
 
     try:

@@ -19,13 +19,13 @@ import structlog
 from engine.language.files import Files
 from engine.problems import ProblemsFound
 from engine.run.audit import INSTEP
-from engine.run.candidate import Candidate, candidate_of
+from engine.run.deciding.worker import Decided
 from engine.run.logs import where
-from engine.run.past_rules import NoSuchRuleSet
-from engine.run.refs import files_at
+from engine.run.rules.candidate import Candidate, candidate_of
+from engine.run.rules.past import NoSuchRuleSet
+from engine.run.rules.refs import files_at
+from engine.run.rules.watching import stamp_of
 from engine.run.service import Service, maps_alike
-from engine.run.watching import stamp_of
-from engine.run.worker import Decided
 from engine.simulate.candidates.looks import Look
 from engine.simulate.candidates.process import Asked, Beyond, CandidateGone, Deciding
 from engine.simulate.candidates.waiting import Waiting

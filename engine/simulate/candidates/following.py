@@ -18,8 +18,8 @@ from engine.facts.codec import loads
 from engine.facts.effects import EffectState
 from engine.facts.record import RecordState
 from engine.language.ruleset import RuleSet
-from engine.run import sending
-from engine.run.cadence import due_at
+from engine.run.deciding.cadence import due_at
+from engine.run.sending import course as sending
 from engine.simulate.candidates.looks import Look, Real, Turn
 from engine.simulate.replay import ASSUMED, refund_of, without_refunds
 from engine.simulate.seen import Came, CaseSeen, gone_on

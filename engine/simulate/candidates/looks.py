@@ -13,9 +13,9 @@ from engine.decide.memory import Memory
 from engine.facts.case import Case
 from engine.facts.effects import EffectState
 from engine.language.ruleset import RuleSet
-from engine.run.cadence import due_at
-from engine.run.deeds import DoneTo
-from engine.run.worker import Decided
+from engine.run.deciding.cadence import due_at
+from engine.run.deciding.worker import Decided
+from engine.run.hearing.deeds import DoneTo
 from engine.simulate.seen import Came
 from engine.store.base import CaseRow
 

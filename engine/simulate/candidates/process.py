@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Protocol
 
 from engine.language.files import Files
-from engine.run.candidate import candidate_of
+from engine.run.rules.candidate import candidate_of
 from engine.simulate.candidates.following import Following, State
 from engine.simulate.candidates.kept import row_of, state_of
 from engine.simulate.candidates.looks import Absorbed, Item, Look

@@ -21,8 +21,8 @@ from engine.facts.links import Node
 from engine.facts.merge import CORRECTION
 from engine.facts.record import Observation
 from engine.language.show import show
-from engine.run import sending
-from engine.run.steps import Step
+from engine.run.sending import course as sending
+from engine.run.sending.steps import Step
 from engine.run.waits import Patience
 from engine.simulate.races import protocol
 from engine.simulate.races.actors import by_hand

@@ -1,5 +1,5 @@
 """The engine's side of a race: what it takes in, how it decides, and how it sends. Looking up, deciding again, committing the
-intent and what follows are those of the service, as values (`engine.run.sending`, `engine.run.steps`).
+intent and what follows are those of the service, as values (`engine.run.sending.course`, `engine.run.sending.steps`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from engine.facts.effects import EffectState
 from engine.facts.outside import Evidence
 from engine.facts.record import Observation
 from engine.language.ruleset import RuleSet
-from engine.run import sending
-from engine.run.cadence import due_at
-from engine.run.lines import lines_of
-from engine.run.steps import Step
+from engine.run.deciding.cadence import due_at
+from engine.run.sending import course as sending
+from engine.run.sending.lines import lines_of
+from engine.run.sending.steps import Step
 from engine.simulate.play import Play
 from engine.simulate.races.outside import Outside, order_of
 from engine.simulate.races.state import Round, State, seen_key

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 
 from engine.facts.outside import TryLater
-from engine.run.budget import KEPT_BACK, Purpose
+from engine.run.limits.budget import KEPT_BACK, Purpose
 
 Gate = tuple[str, str, Purpose]  # role, day (UTC), purpose
 Gates = Mapping[Gate, datetime]

@@ -17,9 +17,9 @@ from engine.facts.effects import EffectState
 from engine.facts.outside import Event, Evidence, Receipt, Refused, TryLater, Unsure
 from engine.language.ruleset import RuleSet
 from engine.language.worlds.world import Platform
-from engine.run.cadence import due_at
-from engine.run.sending import after_look_up, blocked, judged, kept, still_asked
-from engine.run.steps import Step
+from engine.run.deciding.cadence import due_at
+from engine.run.sending.course import after_look_up, blocked, judged, kept, still_asked
+from engine.run.sending.steps import Step
 from engine.run.waits import Patience
 from engine.simulate.play import Play
 from engine.simulate.worlds.budgets import Calls

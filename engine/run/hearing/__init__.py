@@ -1,0 +1,1 @@
+"""From outside to facts: polls, fetches and deliveries become events, records, and cases to decide."""

@@ -1,0 +1,1 @@
+"""Rule sets while everything goes on: read, compared, activated, and found again."""

@@ -1,0 +1,79 @@
+"""How reading the files went last, and what waits: as values, and as JSON for whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from engine.problems import Problem
+from engine.run.rules.candidate import Candidate
+from engine.run.rules.comparison import Comparison
+
+SHOWN = 50  # effects and vetoes in a status; all of them are counted
+RESTART = "needs a restart: "
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One reading of the files. `hash` is empty where they made no rule set; `fault` is a fault of ours."""
+
+    at: datetime
+    hash: str = ""
+    problems: tuple[Problem, ...] = ()
+    fault: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.hash)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "at": self.at.isoformat(),
+            "ok": self.ok,
+            "hash": self.hash,
+            "fault": self.fault,
+            "problems": [problem_json(problem) for problem in self.problems],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A rule set that somebody has to look at before it is activated, and why. With `restart` it also needs other connectors."""
+
+    candidate: Candidate
+    reasons: tuple[str, ...]
+    since: datetime
+    comparison: Comparison | None = None
+    restart: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        effects = self.comparison.new_effects() if self.comparison else []
+        vetoes = self.comparison.ended_vetoes() if self.comparison else []
+        return {
+            "hash": self.candidate.rule_set.hash,
+            "since": self.since.isoformat(),
+            "reasons": list(self.reasons),
+            "restart": self.restart,
+            "new_effects": len(effects),
+            "effects": [{**asdict(one), "due_at": one.due_at.isoformat()} for one in effects[:SHOWN]],
+            "ended_vetoes": len(vetoes),
+            "vetoes": [asdict(one) for one in vetoes[:SHOWN]],
+        }
+
+
+def problem_json(problem: Problem) -> dict[str, Any]:
+    place = problem.place
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "severity": problem.severity,
+        "code": problem.code,
+        "message": problem.message,
+    }
+
+
+def restart_reason(roles: Sequence[str]) -> str:
+    return f"{RESTART}another connector for {', '.join(roles)}"
