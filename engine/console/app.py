@@ -24,7 +24,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.console.deeds import DOABLE, Doable
 from engine.console.entrance import (
-    COOKIE,
     LONGEST_FORM,
     NOT_CONFIDENTIAL,
     Entrance,
@@ -80,7 +79,7 @@ class _Console:
         self._database = database
         self._client = client
         self._status = status
-        self._entrance = Entrance(database)
+        self._entrance = Entrance(database, client)
         self._room = asyncio.Semaphore(AT_ONCE)
         self._said: dict[str, str] = {}  # what came of the last thing a session did, until it is shown
         self._log = structlog.get_logger("instep.console")
@@ -165,7 +164,9 @@ class _Console:
             told = {"accounts": True, "then": after, "name": form.get("name", ""), "reason": stop.reason}
             return _with_headers(await self._drawn("login", told, None, stop.status), stop)
         answer = RedirectResponse(after, status_code=303)
-        answer.set_cookie(COOKIE, held, path="/console", httponly=True, samesite="strict", secure=over_tls(request))
+        answer.set_cookie(
+            self._entrance.cookie, held, path="/console", httponly=True, samesite="strict", secure=over_tls(request)
+        )
         return answer
 
     async def _log_out(self, request: Request, visitor: Visitor) -> Response:
@@ -173,7 +174,7 @@ class _Console:
         await self._entrance.log_out(visitor)
         self._said.pop(visitor.held.digest, None)
         answer = RedirectResponse("/console/login", status_code=303)
-        answer.delete_cookie(COOKIE, path="/console", httponly=True, samesite="strict")
+        answer.delete_cookie(self._entrance.cookie, path="/console", httponly=True, samesite="strict")
         return answer
 
     async def _account(self, request: Request, visitor: Visitor) -> Response:

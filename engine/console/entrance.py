@@ -21,7 +21,6 @@ from engine.run.web.insiders import is_local
 from engine.store.accounts import Account, Pass, Role
 from engine.store.base import Store
 
-COOKIE = "instep_session"
 REQUESTS = 240  # a minute, of one person or program
 TRIES = 30  # a minute, of one address that nobody is known at
 SEEN_EVERY = timedelta(minutes=1)  # how exactly the last use of a session is kept
@@ -55,9 +54,12 @@ class Visitor:
 
 
 class Entrance:
-    """Lets people in to the pages of one store."""
+    """Lets people in to the pages of one store. Sessions of several clients go side by side in one browser: a cookie is named for
+    its client, because browsers do not tell ports apart.
+    """
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, client: str) -> None:
+        self.cookie = f"instep_session_{client}"
         self._database = database
         self._failures = Failures()
         self._rate = Rate(REQUESTS)
@@ -66,7 +68,7 @@ class Entrance:
 
     async def visitor(self, request: Request) -> Visitor | None:
         """Who holds the session the browser brings. Raises Stop where they ask too often."""
-        held = request.cookies.get(COOKIE, "")
+        held = request.cookies.get(self.cookie, "")
         found = await asyncio.to_thread(self._known, held, "session") if held else None
         self._often(found, request)
         return found

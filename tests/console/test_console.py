@@ -17,7 +17,7 @@ from engine.console import keeping
 from engine.console.accounts import NotAllowed
 from engine.console.app import console_app
 from engine.console.deeds import DOABLE
-from engine.console.entrance import COOKIE, TRIES
+from engine.console.entrance import TRIES
 from engine.console.views import VIEWS
 from engine.demo import DemoLine, Summary
 from engine.desk import exceptions
@@ -181,8 +181,8 @@ def test_the_session_s_cookie_is_for_the_browser_and_the_console_alone(site: Sit
     answer = site.browser().post("/console/login?then=//elsewhere.example/", data={"name": "Vera", "password": PASSWORD})
     cookie = answer.headers["set-cookie"].lower()
     assert answer.headers["location"] == "/console/"
-    assert all(word in cookie for word in (COOKIE, "httponly", "samesite=strict", "path=/console"))
-    held = answer.cookies[COOKIE].encode()
+    assert all(word in cookie for word in ("instep_session_demo", "httponly", "samesite=strict", "path=/console"))
+    held = answer.cookies["instep_session_demo"].encode()
     assert all(held not in path.read_bytes() for path in site.database.parent.glob("demo.sqlite*"))
 
 

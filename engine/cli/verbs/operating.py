@@ -22,19 +22,38 @@ from engine.cli.output import (
 
 @app.command(epilog="Example: instep run northwind")
 def run(
-    client: Annotated[str, typer.Argument(help="The client to serve.")],
-    database: Database = None,
+    clients: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CLIENT...",
+            help="The client to serve; or several, each in a process of its own, such as northwind:8081 southwind:8082.",
+        ),
+    ],
+    database: Annotated[
+        Path | None, typer.Option(help="The client's store, or a folder for those of several (default: CLIENT.sqlite here).")
+    ] = None,
     root: Root = None,
     host: Annotated[str, typer.Option(help="Where webhooks are received.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Where webhooks are received.")] = 8080,
+    port: Annotated[int, typer.Option(help="Where webhooks are received: of the first client, then the next ones.")] = 8080,
     candidate: Annotated[
         str, typer.Option(help="A rule set in shadow beside it: a folder, a git commit, or a hash. It sends nothing.")
     ] = "",
 ) -> None:
-    """The service: polls, webhooks, decisions and dispatch, until it is stopped."""
-    from engine.cli.running import serve  # noqa: PLC0415
+    """The service: polls, webhooks, decisions and dispatch, until it is stopped.
 
-    asyncio.run(serve(root, client, database or Path(f"{client}.sqlite"), host, port, candidate))
+    What ends with a fault among several is started again, and the others go on; Ctrl-C or SIGTERM stops them all in order.
+    """
+    from engine.cli.several import seats, serve_all  # noqa: PLC0415
+
+    first, *rest = seats(root, clients, database, port)
+    if not rest:
+        from engine.cli.running import serve  # noqa: PLC0415
+
+        asyncio.run(serve(root, first.client, first.database, host, first.port, candidate))
+        return
+    if candidate:
+        misused("instep run: --candidate is for one client: use `instep shadow start CLIENT REF` while they run")
+    raise typer.Exit(asyncio.run(serve_all(root, (first, *rest), host)))
 
 
 @app.command(epilog="Example: instep explain M-1001 --database demo.sqlite --at 2026-11-03T12:00:00Z")
