@@ -61,6 +61,7 @@ def explanation(found: Explained, *, every: bool) -> Iterator[Text]:
     yield from _not_sent(rule_set, decision)
     if not found.rule:
         yield from _facts(decision)
+        yield from (_in(1, Text(f"{line.text}, {show(line.at)}", style="yellow")) for line in found.corrected)
         yield from _pieces(found.story)
         if not found.unit:
             yield from _section("Sent and to be sent", _effects(decision, found.late), "Nothing has been asked for.")

@@ -16,7 +16,7 @@ from engine.language.ruleset import RuleSet
 from engine.language.show import show
 from engine.problems import ProblemsFound, did_you_mean
 from engine.run.kept.story import NOTHING, Known, Told, story, story_to_json
-from engine.simulate.chronicle import Line, chronicle, known_by, line_to_json
+from engine.simulate.chronicle import Line, chronicle, corrections, known_by, line_to_json
 from engine.simulate.history import read
 from engine.simulate.life import Life, NoLife, life_in, life_in_store
 from engine.store.safekeeping import Lateness, late_by
@@ -59,6 +59,11 @@ class Explained:
         return tuple(one for one in told if self.unit in ("", one.unit))
 
     @property
+    def corrected(self) -> list[Line]:
+        """What people said against milestones that were seen wrongly, up to the moment asked for."""
+        return corrections(self.life, self.at) if self.life is not None else []
+
+    @property
     def timeline(self) -> Iterator[Line]:
         """Everything up to the moment asked for."""
         for line in chronicle(self.life, self.at) if self.life is not None else ():
@@ -89,6 +94,7 @@ def explained_json(found: Explained) -> dict[str, Any]:
         {"what": one.what, "key": one.key, "due_at": one.due_at.isoformat(), "at": one.at.isoformat(), "late_by": late_by(one)}
         for one in found.late.values()
     ]
+    told["corrected"] = [line_to_json(line) for line in found.corrected]
     told["timeline"] = [line_to_json(line) for line in found.timeline]
     return told | ({"at": found.at.isoformat()} if found.at else {}) | ({"note": found.note} if found.note else {})
 

@@ -105,8 +105,14 @@ def fields_of(state: RecordState) -> dict[str, Any]:
         _put_kept_items(fields, {name: state.snapshots[name] for name in last if "[" in name})
         for name in last:
             if name.startswith(CORRECTION):
-                fields.update(state.snapshots[name].fields)
+                field = name.removeprefix(CORRECTION)
+                fields[field] = state.snapshots[name].fields.get(field)  # nothing where it never happened
     return fields
+
+
+def without_corrections(state: RecordState) -> RecordState:
+    """As it would be had nobody said anything against what was seen."""
+    return replace(state, snapshots={name: one for name, one in state.snapshots.items() if not name.startswith(CORRECTION)})
 
 
 def _put_kept_items(fields: dict[str, Any], kept: Mapping[str, Snapshot]) -> None:

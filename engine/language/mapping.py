@@ -190,6 +190,12 @@ def observe(mappings: Sequence[RecordMapping], event: Event) -> Reading:
     return observed, aside
 
 
+def milestones(mappings: Iterable[RecordMapping], kind: str) -> tuple[str, ...]:
+    """The fields of records of a kind that some mapping keeps: times and booleans that once told stay."""
+    fields = (each for one in mappings if one.kind == kind for each in one.fields)
+    return tuple(sorted({each.name for each in fields if isinstance(each, FieldMapping) and each.keep}))
+
+
 class Reader:
     """Observes, and remembers the last payloads: most polls bring what is known, seen once more."""
 

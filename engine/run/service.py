@@ -22,7 +22,7 @@ from engine.run.deciding.worker import Worker
 from engine.run.hearing.catching_up import CatchUp
 from engine.run.hearing.deeds import Deed, noted
 from engine.run.hearing.fetching import Asking, Fetcher
-from engine.run.hearing.intake import Intake, aside_of, case_of_deed, correction_of
+from engine.run.hearing.intake import Intake, aside_of, case_of_deed, correction_of, must_be_seen
 from engine.run.hearing.journalling import Written
 from engine.run.hearing.polls import Polls, waits_for
 from engine.run.lanes import Lanes
@@ -182,7 +182,7 @@ class Service:
         if deed.event_seq:
             aside_of(self.store, deed)
         elif deed.kind == "person.correct":
-            correction_of(self.rule_set, deed, now)
+            must_be_seen(self.store, correction_of(self.rule_set, deed, now))
         else:
             row = self.store.cases.get(case_of_deed(self.store, deed))
             if row is not None:

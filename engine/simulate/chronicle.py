@@ -13,6 +13,7 @@ from engine.decide.plan import SHADOW
 from engine.decide.resolve import Blocked
 from engine.decide.trace import Entry, trace
 from engine.decide.view import View, changed
+from engine.facts.codec import loads
 from engine.facts.outside import Event
 from engine.facts.values import Items, Money, Rec, is_gap
 from engine.language.show import counted, show
@@ -86,6 +87,18 @@ def chronicle(life: Life, until: datetime | None = None) -> Iterator[Line]:
             yield from lines
 
 
+def corrections(life: Life, until: datetime | None = None) -> list[Line]:
+    """What people said against what was seen, the last of each milestone, up to an instant."""
+    found: dict[str, Line] = {}
+    for moment in life.moments:
+        if until is not None and moment.at > until:
+            break
+        for told in moment.cause.events if isinstance(moment.cause, ToldAt) else ():
+            if told.person is not None and told.person.kind == "person.correct":
+                found[Deed.of(told.person).key] = _deed(moment.at, told.person)
+    return list(found.values())
+
+
 def _by_person(moment: Moment) -> bool:
     return isinstance(moment.cause, ToldAt) and any(told.person is not None for told in moment.cause.events)
 
@@ -130,7 +143,12 @@ def _deed(at: datetime, event: Event) -> Line:
         case "person.discard":
             return Line(at, "person", f"{deed.by} discarded what was set aside{_because(deed)}")
         case "person.correct":
-            return Line(at, "person", f"{deed.by} corrected {deed.key} to {deed.value}")
+            return Line(at, "person", f"{deed.by} corrected {deed.key} to {_corrected_to(deed)}{_because(deed)}")
+
+
+def _corrected_to(deed: Deed) -> str:
+    value = loads(deed.value)
+    return "never" if value is None else value if isinstance(value, str) else str(value).lower()
 
 
 def _because(deed: Deed) -> str:

@@ -141,6 +141,7 @@ class PlainMapping:
     pushed = False
     each = None
     tells_time = True
+    fields = ()
 
     def __init__(self, event: str) -> None:
         self.event = event

@@ -452,11 +452,17 @@ class TestPeople:
         on(world, hours=49)
         assert [x.entry.state for x in world.store.exceptions.listed()] == ["open"]
 
-    def test_a_person_can_correct_a_fact(self, world: Client) -> None:
+    def test_only_a_milestone_is_corrected_by_hand(self, world: Client) -> None:
         hear(world, an_order(), a_sale(), an_rma(status="approved"))
-        world.service.deed(Deed("person.correct", "order:A", "rma:1001.status", "ann", '"done"'))
+        deed = Deed("person.correct", "order:A", "rma:1001.status", "ann", '"done"')
+        with pytest.raises(NotPossible, match="no milestone"):
+            world.service.deed(deed)
+        world.service.hear([deed.event(NOON)])
         asyncio.run(world.service.step())
-        assert len(world.shop.books.refunds) == 1
+        assert world.shop.books.refunds == []
+        assert [row.reason for row in world.store.journal.waiting_aside()] == [
+            "rma.status is no milestone, and only those are corrected by hand: a rma has none"
+        ]
 
 
 class TestActivation:

@@ -122,6 +122,39 @@ def answer(
     _said(or_misused("answer", lambda: asked.decided(database, client, number, what, by, reason)), json=json)
 
 
+@app.command(
+    epilog='Example: instep correct M-1101 parcel.first_scan_at 2026-11-03T09:30Z --reason "the first scan was of another parcel"'
+    ' --by "Ana" --database demo.sqlite'
+)
+def correct(
+    case: Annotated[str, typer.Argument(help="The case, by its order, RMA, parcel or any other name.")],
+    what: Annotated[
+        str, typer.Argument(help="The milestone, such as rma:1001.received_at; rma.received_at where only one has it.")
+    ] = "",
+    value: Annotated[
+        str, typer.Argument(help="What is right: an instant with its zone, true or false; none if it never was.")
+    ] = "",
+    reason: Annotated[str, typer.Option(help="How you know.")] = "",
+    by: Annotated[str, typer.Option(help="Who decides: a person's name.")] = "",
+    database: Database = None,
+    client: OfClient = None,
+    json: Json = False,
+) -> None:
+    """Put a wrong milestone right, such as a scan of another parcel; with a case alone, list its milestones. The case is decided
+    anew. What was sent stays sent.
+    """
+    from engine.desk import corrections  # noqa: PLC0415
+
+    if not what:
+        told = or_misused("correct", lambda: corrections.listed(database, client, case))
+        print_either(told, lambda: [corrections.table(told)], json=json)
+        return
+    if not value:
+        misused(f"instep correct: say what is right: instep correct {case} {what} VALUE --reason WHY --by NAME")
+    done = or_misused("correct", lambda: corrections.corrected(database, client, case, what, value, by, reason))
+    _said(done, json=json)
+
+
 def _said(outcome: str, *, json: bool) -> None:
     if json:
         print_json({"outcome": outcome, "fine": True})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -13,8 +14,10 @@ from engine.facts.codec import decode_fields, loads
 from engine.facts.merge import CORRECTION
 from engine.facts.outside import Event, Hint
 from engine.facts.record import Observation
-from engine.language.mapping import Reader
+from engine.language.mapping import Reader, milestones
 from engine.language.ruleset import RuleSet
+from engine.language.show import show
+from engine.problems import did_you_mean
 from engine.run.clock import Clock
 from engine.run.deciding.worker import Worker
 from engine.run.hearing.deeds import KINDS, PERSON, Deed, DoneTo, mark
@@ -129,6 +132,7 @@ class Intake:
 
     def _correct(self, deed: Deed, entry: Journalled) -> set[int]:
         correction = correction_of(self._worker.rule_set, deed, entry.event.observed_at)
+        must_be_seen(self._store, correction)
         return self._observing.observe(correction, entry.seq)
 
     def _about_event(self, deed: Deed, at: datetime, now: datetime) -> set[int]:
@@ -201,13 +205,30 @@ def aside_of(store: Store, deed: Deed) -> tuple[Aside, Journalled]:
 
 
 def correction_of(rule_set: RuleSet, deed: Deed, at: datetime) -> Observation:
-    """A person's correction as an observation of its own. Raises NotPossible where the field or its value is not one."""
+    """A person's correction of a milestone as an observation of its own; the value null says that it never happened.
+
+    Raises NotPossible where it is no milestone, or cannot have that value. What else a record tells, money above all, is what
+    was seen outside: it is put right there, and read again.
+    """
     try:
         kind, key, field, value = corrected(deed)
         fields = decode_fields(rule_set.vocabulary, kind, {field: value})
     except ValueError as no:
         raise NotPossible(str(no)) from None
+    kept = milestones(chain.from_iterable(rule_set.mappings.values()), kind)
+    if field not in kept:
+        which = did_you_mean(field, kept) or f": a {kind} has none"
+        raise NotPossible(f"{kind}.{field} is no milestone, and only those are corrected by hand{which}")
+    said = fields.get(field)
+    if isinstance(said, datetime) and said > at:
+        raise NotPossible(f"{show(said)} is still to come: a milestone is something that has happened")
     return Observation(f"{CORRECTION}{field}", kind, key, stamp(at), deed.by, at, fields)
+
+
+def must_be_seen(store: Store, correction: Observation) -> None:
+    """Raises NotPossible where nobody has ever seen the record that is corrected."""
+    if store.records.get(correction.kind, correction.key) is None:
+        raise NotPossible(f"no {correction.kind} {correction.key} was ever seen: there is nothing to correct")
 
 
 def corrected(deed: Deed) -> tuple[str, str, str, Any]:
