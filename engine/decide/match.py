@@ -11,8 +11,8 @@ from typing import Any
 from engine.decide.memory import Answer, HoldClock, Memory, RuleItem
 from engine.decide.view import Answers, Changes, View, changed
 from engine.facts.values import Money, Rec, is_gap, moved
-from engine.language.readers import Wanting
 from engine.language.ruleset import Rule, RuleSet, Truth
+from engine.language.wants import Wanting
 
 Matches = Mapping[str, Mapping[str, Truth]]  # rule id -> item -> True or None (unknown); what is false is left out
 Given = Mapping[RuleItem, str]  # answers that count now
@@ -69,14 +69,20 @@ def rules_to_look_at(rule_set: RuleSet, view: View, changes: Changes, previous: 
     return found
 
 
+def _any_of(rule_set: RuleSet, view: View) -> Iterable[Rule]:
+    """The rules that are not false for every item, as far as the fact tells that each is found by."""
+    every = rule_set.readers.every
+    found = {rule.id: rule for rule in every.always}
+    for wanting in every.across:
+        for rule in _asking(wanting, view.index.get(wanting.kind, {}).values()):
+            found[rule.id] = rule
+    return found.values()
+
+
 def _asking(wanting: Wanting, recs: Iterable[Rec]) -> Iterator[Rule]:
     """Those that ask for a value that one of these has, or may have."""
     for rec in recs:
-        value = rec.get(wanting.field)
-        if is_gap(value):
-            yield from wanting.rules.values()
-            return
-        yield from wanting.by_value.get(str(value), ())
+        yield from wanting.asking(rec.get(wanting.field))
 
 
 def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None, changes: Changes | None = None) -> Matches:
@@ -85,7 +91,7 @@ def match(rule_set: RuleSet, view: View, given: Given, previous: Pass | None, ch
     `changes` is what changed since `previous`, where the caller has compared already.
     """
     if previous is None or previous.rule_set != rule_set.hash:
-        again: Iterable[Rule] = rule_set.rules
+        again: Iterable[Rule] = _any_of(rule_set, view)
         matches: dict[str, Mapping[str, Truth]] = {}
     else:
         if changes is None:

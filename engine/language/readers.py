@@ -1,32 +1,19 @@
-"""Which rules have to be looked at again when a fact changes.
-
-Most rules begin by asking whether a fact of their own item is this or that. Those are found by the value, so that a thousand
-rules about other values cost nothing.
-"""
+"""Which rules have to be looked at: at first, and again when a fact changes."""
 
 from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from engine.facts.schema import Vocabulary
+from engine.language.parse import Fault, parse
+from engine.language.wants import Bound, Plain, Want, Wanting, wanting, wants_of
 
 if TYPE_CHECKING:
     from engine.language.ruleset import Condition, Each, Rule
-
-
-@dataclass(frozen=True, slots=True)
-class Wanting:
-    """Rules that are false for an item of `kind` where its `field` is known and not the text they are listed under."""
-
-    kind: str
-    field: str
-    rules: Mapping[str, Rule]  # all of them, by id
-    by_value: Mapping[str, tuple[Rule, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +37,20 @@ class ReadersOf(Mapping[str, Readers]):
     facts like others. A fact nobody reads has no readers.
     """
 
-    def __init__(self, rules: Iterable[Rule], vocabulary: Vocabulary) -> None:
+    def __init__(self, rules: Sequence[Rule], vocabulary: Vocabulary) -> None:
+        wants = {rule.id: wants_of(rule, vocabulary) for rule in rules}
+        spread = _spread(wants.values())
         found: dict[str, _Found] = defaultdict(_Found)
+        every = _Found()
         for rule in rules:
-            _file(rule, vocabulary, found)
+            chosen = _chosen(wants[rule.id], spread)
+            _file(rule, chosen, vocabulary, found)
+            if chosen is None:
+                every.always.append(rule)
+            else:
+                every.across[chosen[0]].append((rule, chosen[1]))
         self._found = {read: each.readers() for read, each in sorted(found.items())}
+        self.every = every.readers()  # all rules, where none of their outcomes is known yet
 
     def __getitem__(self, fact: str) -> Readers:
         return self._found.get(fact, _NOBODY)
@@ -71,44 +67,50 @@ class _Found:
 
     def __init__(self) -> None:
         self.always: list[Rule] = []
-        self.own: dict[str, list[tuple[Rule, frozenset[str]]]] = defaultdict(list)
-        self.across: dict[str, list[tuple[Rule, frozenset[str]]]] = defaultdict(list)
+        self.own: dict[str, list[tuple[Rule, Want]]] = defaultdict(list)
+        self.across: dict[str, list[tuple[Rule, Want]]] = defaultdict(list)
 
     def readers(self) -> Readers:
-        return Readers(tuple(self.always), _wantings(self.own), _wantings(self.across))
+        own, across = (tuple(wanting(*each) for each in sorted(filed.items())) for filed in (self.own, self.across))
+        return Readers(tuple(self.always), own, across)
 
 
-def _wantings(filed: Mapping[str, list[tuple[Rule, frozenset[str]]]]) -> tuple[Wanting, ...]:
-    found = []
-    for fact, asking in sorted(filed.items()):
-        by_value: dict[str, list[Rule]] = defaultdict(list)
-        for rule, values in asking:
-            for value in values:
-                by_value[value].append(rule)
-        kind, _, field = fact.partition(".")
-        sorted_out = MappingProxyType({value: tuple(rules) for value, rules in sorted(by_value.items())})
-        found.append(Wanting(kind, field, MappingProxyType({rule.id: rule for rule, _ in asking}), sorted_out))
-    return tuple(found)
+def _spread(wants: Iterable[Mapping[str, Want]]) -> Mapping[str, int]:
+    """How many different values of a fact are asked for: the more, the fewer rules each value finds."""
+    values: dict[str, set[Plain]] = defaultdict(set)
+    for each in wants:
+        for fact, want in each.items():
+            values[fact].update(() if isinstance(want, Bound) else want)
+    return {fact: len(found) for fact, found in values.items()}
 
 
-def _file(rule: Rule, vocabulary: Vocabulary, found: Mapping[str, _Found]) -> None:
+def _chosen(wants: Mapping[str, Want], spread: Mapping[str, int]) -> tuple[str, Want] | None:
+    """The fact a rule is found by: the one that leaves it out most often."""
+
+    def kept(one: tuple[str, Want]) -> tuple[float, str]:
+        fact, want = one
+        return (0.5 if isinstance(want, Bound) else len(want) / (spread[fact] + 1), fact)
+
+    return min(wants.items(), key=kept, default=None)
+
+
+def _file(rule: Rule, chosen: tuple[str, Want] | None, vocabulary: Vocabulary, found: Mapping[str, _Found]) -> None:
     """Put a rule under every fact its condition reads."""
     reads = reads_of_each(rule.each, vocabulary)
     reads.update(read for leaf in _leaves(rule.when) if leaf.expression is not None for read in leaf.expression.reads)
-    wants = _wanted(rule)
-    if not wants or rule.each is None:
+    if chosen is None or rule.each is None:
         for read in reads:
             found[read].always.append(rule)
         return
-    wanted, values = min(wants.items(), key=lambda want: (len(want[1]), want[0]))
+    wanted, want = chosen
     kind = rule.each.item_kind or rule.each.kind
     elsewhere = _fields_elsewhere(rule.when, rule.each.name, kind, vocabulary)
     for read in reads:
         of, _, field = read.partition(".")
         if of != kind or (field in elsewhere if field else None in elsewhere):
-            found[read].across[wanted].append((rule, values))
+            found[read].across[wanted].append((rule, want))
         elif field:
-            found[read].own[wanted].append((rule, values))
+            found[read].own[wanted].append((rule, want))
         # an item that comes or goes changes all its fields, the wanted one too: its bare kind needs no place of its own
 
 
@@ -147,54 +149,6 @@ def _fields_elsewhere(when: Condition, own: str, kind: str, vocabulary: Vocabula
 def _parsed(leaf: Condition) -> ast.expr | None:
     assert leaf.expression is not None
     try:
-        return ast.parse(" ".join(leaf.expression.text.split()), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return parse(leaf.expression.text).body
+    except Fault:
         return None
-
-
-def _wanted(rule: Rule) -> dict[str, frozenset[str]]:
-    """For facts of the rule's own item, the texts of which one must be theirs for the rule not to be false."""
-    if rule.each is None:
-        return {}
-    kind = rule.each.item_kind or rule.each.kind
-    found: dict[str, frozenset[str]] = {}
-    for node in _required(rule.when):
-        for field, values in _choice(node, rule.each.name):
-            fact = f"{kind}.{field}"
-            found[fact] = found[fact] & values if fact in found else values
-    return found
-
-
-def _required(condition: Condition) -> Iterator[ast.expr]:
-    """The parts of a condition that must all hold."""
-    if condition.expression is not None:
-        try:
-            yield from _conjuncts(ast.parse(" ".join(condition.expression.text.split()), mode="eval").body)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return
-    elif condition.kind == "all":
-        for part in condition.parts:
-            yield from _required(part)
-
-
-def _conjuncts(node: ast.expr) -> Iterator[ast.expr]:
-    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
-        for value in node.values:
-            yield from _conjuncts(value)
-    else:
-        yield node
-
-
-def _choice(node: ast.expr, name: str) -> Iterator[tuple[str, frozenset[str]]]:
-    """`name.field == "text"` or `name.field in ["text", ...]`."""
-    if not (isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.left, ast.Attribute)):
-        return
-    holder, right = node.left.value, node.comparators[0]
-    if not (isinstance(holder, ast.Name) and holder.id == name):
-        return
-    if isinstance(node.ops[0], ast.Eq) and isinstance(right, ast.Constant) and isinstance(right.value, str):
-        yield node.left.attr, frozenset({right.value})
-    elif isinstance(node.ops[0], ast.In) and isinstance(right, ast.List):
-        texts = [e.value for e in right.elts if isinstance(e, ast.Constant) and isinstance(e.value, str)]
-        if len(texts) == len(right.elts):
-            yield node.left.attr, frozenset(texts)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.facts.outside import Action
 from engine.facts.schema import Type, Vocabulary
 from engine.language.batches import Cadence
-from engine.language.readers import Readers, ReadersOf
+from engine.language.readers import ReadersOf
 from engine.problems import Place
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ class RuleSet:
     tables: Mapping[str, Table] = field(default_factory=lambda: MappingProxyType({}))
     time_zone: str = "UTC"
     max_new_effects: int = 20
-    readers: Mapping[str, Readers] = field(init=False, repr=False, compare=False)
+    readers: ReadersOf = field(init=False, repr=False, compare=False)
     derived: Mapping[str, DerivedFact] = field(init=False, repr=False, compare=False)
     renames: Mapping[str, str] = field(init=False, repr=False, compare=False)
     _by_id: Mapping[str, Rule] = field(init=False, repr=False, compare=False)
