@@ -23,7 +23,8 @@ from engine.facts.budget import PURPOSES, Limit, OverBudget, Purpose, Quota, Spe
 from engine.facts.outside import Connector, Order, Ref, TryLater
 from engine.run.clock import VirtualClock
 from engine.run.limits.budget import Budget, quota_of
-from engine.run.limits.ledger import CLAIM, KEPT_BACK
+from engine.run.limits.forecast import instants
+from engine.run.limits.ledger import CLAIM, KEPT_BACK, Ledger
 from engine.store.sqlite import SqliteStore
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -156,9 +157,10 @@ def test_a_forecast_names_the_instants_at_which_effects_can_be_sent(
             with suppress(OverBudget):
                 shop.spend(purpose)
             shop.pass_(timedelta(seconds=wait))
-        told = shop.budget.forecast(_Named()).instants("marketplace.refund", count)
+        told = shop.budget.forecast(_Named()).instants(["marketplace.refund"] * count)
         assert len(told) == count
         for at in told:
+            assert at is not None
             try:
                 shop.spend("perform", units=2)
             except OverBudget as no:
@@ -174,8 +176,17 @@ class _Named:
 def test_a_forecast_ends_at_the_deadline_it_is_asked_for_and_spends_nothing() -> None:
     with account(Limit(4, HOUR)) as shop:
         for _ in range(2):
-            told = shop.budget.forecast(_Named()).instants("marketplace.refund", 100, until=NOON + 3 * HOUR)
-            assert told == (*[NOON] * 2, *[NOON + HOUR] * 2, *[NOON + 2 * HOUR] * 2, *[NOON + 3 * HOUR] * 2)
+            told = shop.budget.forecast(_Named()).instants(["marketplace.refund"] * 100, until=NOON + 3 * HOUR)
+            assert told[:8] == (*[NOON] * 2, *[NOON + HOUR] * 2, *[NOON + 2 * HOUR] * 2, *[NOON + 3 * HOUR] * 2)
+            assert set(told[8:]) == {None}
+
+
+def test_a_forecast_lets_actions_share_what_covers_them_all_and_passes_over_what_waits_for_a_limit_of_its_own() -> None:
+    ledger = Ledger((Limit(4, HOUR), Limit(1, 2 * HOUR, operation="cancel")))
+    refund, cancel = {"look_up": 1, "refund": 1}, {"look_up": 1, "cancel": 1}
+    told = instants(ledger, [cancel, cancel, refund, refund], NOON)
+    assert told == (NOON, NOON + 2 * HOUR, NOON, NOON + HOUR)
+    assert instants(ledger, [refund, refund, cancel], NOON, NOON + HOUR / 2) == (NOON, NOON, None)
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)

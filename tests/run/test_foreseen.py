@@ -38,12 +38,12 @@ def every(span: timedelta, count: int) -> list[datetime]:
         (due(59 * MINUTE, 61 * MINUTE), {"down": True}, {"down": 1}),
         (due(HOUR, 3 * HOUR), {"resting": {REFUND: NOON + 2 * HOUR}}, {"resting": 1}),
         (due(HOUR, action="marketplace.cancel"), {"resting": {REFUND: NOON + 2 * HOUR}}, {}),
-        (due(5 * MINUTE, 10 * MINUTE, 11 * MINUTE), {"budget": {REFUND: every(5 * MINUTE, 3)}}, {"budget": 1}),
-        (due(HOUR, HOUR, HOUR), {"budget": {REFUND: every(MINUTE, 2)}}, {"budget": 1}),
-        (due(HOUR, HOUR, HOUR), {"budget": {REFUND: ()}}, {"budget": 3}),
+        (due(5 * MINUTE, 10 * MINUTE, 11 * MINUTE), {"budget": every(5 * MINUTE, 3)}, {"budget": 1}),
+        (due(HOUR, HOUR, HOUR), {"budget": [*every(MINUTE, 2), None]}, {"budget": 1}),
+        (due(HOUR, HOUR, HOUR), {"budget": [None] * 3}, {"budget": 3}),
         (due(*[10 * MINUTE] * 30), {"pace": MINUTE, "side_by_side": 2}, {"too_many": 10}),
         (due(HOUR, due_at=NOON + 2 * HOUR), {}, {"put_off": 1}),
-        (due(MINUTE), {"down": True, "budget": {REFUND: ()}}, {"down": 1}),
+        (due(MINUTE), {"down": True, "budget": [None]}, {"down": 1}),
     ],
 )
 def test_each_reason_counts_what_it_makes_late(ahead: list[Ahead], standing: dict[str, Any], said: dict[str, int]) -> None:
@@ -60,7 +60,8 @@ def test_more_budget_more_hands_and_more_speed_never_make_more_late(
     ahead = due(*[n * MINUTE for n in deadlines])
 
     def late(budget: Sequence[int], pace: int, hands: int) -> int:
-        standing = {"budget": {REFUND: [NOON + n * MINUTE for n in budget]}, "pace": pace * MINUTE, "side_by_side": hands}
+        at = [*(NOON + n * MINUTE for n in budget), *[None] * len(ahead)][: len(ahead)]
+        standing = {"budget": at, "pace": pace * MINUTE, "side_by_side": hands}
         return sum(told(ahead, **standing).values())
 
     known = late(instants, pace, hands)

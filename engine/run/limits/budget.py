@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -39,11 +39,11 @@ class Forecast:
     costs: Mapping[str, Mapping[str, int]]
     now: datetime
 
-    def instants(self, action: str, count: int, until: datetime | None = None) -> tuple[datetime, ...]:
-        """When the first, second ... of `count` effects of this action (`marketplace.refund`) can be sent: as many as can be by
-        `until`. Nothing that is told here is spent.
+    def instants(self, actions: Sequence[str], until: datetime | None = None) -> tuple[datetime | None, ...]:
+        """When effects of these actions (`marketplace.refund`), the most urgent first, can be sent beside each other; None where
+        not by `until`. Nothing that is told here is spent.
         """
-        return instants(self.ledger, self._cost(action), count, self.now, until)
+        return instants(self.ledger, [self._cost(action) for action in actions], self.now, until)
 
     def _cost(self, action: str) -> Mapping[str, int]:
         return self.costs.get(action.rpartition(".")[2], LOOK_UP_AND_SEND)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from engine.facts.budget import Limit
 from engine.run.limits.ledger import Ledger, sized, used_of
-
-MOST_INSTANTS = 10_000
 
 
 @dataclass(slots=True)
@@ -20,17 +18,18 @@ class _Window:
     total: int
 
     def fits(self, units: int, now: datetime) -> datetime:
-        """From when on they fit; `now` never goes back from one call to the next."""
-        while self.out and self.out[0][0] + self.limit.per <= now:
-            self.total -= self.out.popleft()[1]
+        """From when on they fit."""
         over = self.total + min(units, self.limit.units) - self.limit.units
         for at, n in self.out:
             if over <= 0:
                 break
-            over, now = over - n, at + self.limit.per
+            over, now = over - n, max(now, at + self.limit.per)
         return now
 
     def spend(self, units: int, now: datetime) -> None:
+        """`now` never goes back from one call to the next."""
+        while self.out and self.out[0][0] + self.limit.per <= now:
+            self.total -= self.out.popleft()[1]
         self.out.append((now, units))
         self.total += units
 
@@ -53,23 +52,43 @@ class _Bucket:
 
 
 def instants(
-    ledger: Ledger, cost: Mapping[str, int], count: int, now: datetime, until: datetime | None = None
-) -> tuple[datetime, ...]:
-    """When the first, second ... of `count` effects can be sent, where each takes these units by operation. Ends with the last
-    one that can be sent by `until`; at most `MOST_INSTANTS` are told.
+    ledger: Ledger, costs: Sequence[Mapping[str, int]], now: datetime, until: datetime | None = None
+) -> tuple[datetime | None, ...]:
+    """When each of these effects can be sent, given what each takes by operation; None where not by `until`. They stand in the
+    order of urgency: whatever fits first goes first, and of two that fit at once the more urgent. Those that take the same keep
+    their order.
     """
-    states = [(_state(ledger, limit, now), _units(limit, cost)) for limit in ledger.limits]
-    states = [(state, units) for state, units in states if units]
-    at = max([now, *(rest for name, rest in ledger.rests.items() if name == "" or name in cost)])
-    found: list[datetime] = []
-    for _ in range(min(count, MOST_INSTANTS)):
-        at = max((state.fits(units, at) for state, units in states), default=at)
+    states = [_state(ledger, limit, now) for limit in ledger.limits]
+    alike: dict[tuple[tuple[str, int], ...], deque[int]] = {}
+    for place, cost in enumerate(costs):
+        alike.setdefault(tuple(sorted(cost.items())), deque()).append(place)
+    waiting = [_Waiting(dict(cost), places, states, ledger) for cost, places in alike.items()]
+    found: list[datetime | None] = [None] * len(costs)
+    at = now
+    while waiting:
+        at, place, first = min(((one.fits(at), one.places[0], one) for one in waiting), key=lambda each: each[:2])
         if until is not None and at > until:
             break
-        for state, units in states:
+        for state, units in first.takes:
             state.spend(units, at)
-        found.append(at)
+        found[place] = at
+        first.places.popleft()
+        if not first.places:
+            waiting.remove(first)
     return tuple(found)
+
+
+class _Waiting:
+    """Effects that take the same of the same limits, the most urgent first."""
+
+    def __init__(self, cost: Mapping[str, int], places: deque[int], states: Sequence[_Window | _Bucket], ledger: Ledger) -> None:
+        self.places = places
+        self.takes = [(state, units) for state in states if (units := _units(state.limit, cost))]
+        self._rests = [rest for name, rest in ledger.rests.items() if name == "" or name in cost]
+
+    def fits(self, now: datetime) -> datetime:
+        now = max([now, *self._rests])
+        return max((state.fits(units, now) for state, units in self.takes), default=now)
 
 
 def _state(ledger: Ledger, limit: Limit, now: datetime) -> _Window | _Bucket:

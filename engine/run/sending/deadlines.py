@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -83,12 +82,11 @@ class Deadlines:
         return {"ahead": self._ahead, "within_hours": HORIZON // timedelta(hours=1), "unmet": unmet}
 
     def _standing(self, role: str, connector: Connector, ahead: Sequence[Ahead], now: datetime) -> Standing:
-        counts = Counter(one.action for one in ahead)
         forecast = self._budget.forecast(connector)
         return Standing(
             down=self._reach.opened(connector.name),
             resting=self._reach.rests(connector.name),
-            budget={action: forecast.instants(action, count, now + HORIZON) for action, count in counts.items()},
+            budget=forecast.instants([one.action for one in ahead], now + HORIZON),
             pace=self._performing.pace(connector.name),
             side_by_side=self._side_by_side.get(role, SIDE_BY_SIDE),
         )

@@ -22,13 +22,14 @@ DOWN_FOR = timedelta(hours=1)  # what is due so soon is told at once where a sys
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How it stands with one connector. `resting` says until when an action rests, `budget` when the first, second ... effect of
-    an action can be sent (shorter where no more can), `pace` how long one effect takes, `side_by_side` how many go at a time.
+    """How it stands with one connector. `resting` says until when an action rests, `budget` when the limits of
+    calls let the first, second ... of what is ahead be sent (None where not by any of its deadlines; nothing without limits),
+    `pace` how long one effect takes, `side_by_side` how many go at a time.
     """
 
     down: bool = False
     resting: Mapping[str, datetime] | None = None
-    budget: Mapping[str, Sequence[datetime]] | None = None
+    budget: Sequence[datetime | None] | None = None
     pace: timedelta = timedelta()
     side_by_side: int = 1
 
@@ -48,26 +49,22 @@ class Unmet:
 def foreseen(ahead: Sequence[Ahead], standing: Standing, now: datetime) -> tuple[Unmet, ...]:
     """For each reason what cannot be met for it. `ahead` is in the order in which it is sent, by deadline.
 
-    Each action is taken as if it had the connector's budget for itself, and nothing as if more would become due: what is told
-    here is late for certain as things stand, and more may be.
+    It is taken as if nothing more would become due: what is told here is late for certain as things stand, and more may be.
     """
     found: dict[Why, list[Ahead]] = {}
-    sent: dict[str, int] = {}
     for place, one in enumerate(ahead):
-        turn = sent[one.action] = sent.get(one.action, -1) + 1
-        why = _why(one, standing, now, place, turn)
+        why = _why(one, standing, now, place)
         if why is not None:
             found.setdefault(why, []).append(one)
     return tuple(Unmet(why, tuple(found[why])) for why in SAID if why in found)
 
 
-def _why(one: Ahead, standing: Standing, now: datetime, place: int, turn: int) -> Why | None:
+def _why(one: Ahead, standing: Standing, now: datetime, place: int) -> Why | None:
     if standing.down and one.deadline <= now + DOWN_FOR:
         return "down"
     if (rests := (standing.resting or {}).get(one.action)) is not None and rests >= one.deadline:
         return "resting"
-    instants = (standing.budget or {}).get(one.action)
-    if instants is not None and (turn >= len(instants) or instants[turn] > one.deadline):
+    if standing.budget is not None and ((at := standing.budget[place]) is None or at > one.deadline):
         return "budget"
     if now + standing.pace * (place // standing.side_by_side + 1) > one.deadline:
         return "too_many"
