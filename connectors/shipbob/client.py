@@ -24,9 +24,10 @@ class ShipBobClient:
         self._root = f"/{version}/return"
         self._http = Http(base_url, {"authorization": bearer(token), "shipbob_channel_id": str(channel_id)}, reach=reach)
 
-    async def pages(self, filters: Mapping[str, str]) -> AsyncIterator[list[Return]]:
-        """All returns that fit, oldest first, a page at a time. `Cursor` is a page number; `next` is null at the end."""
-        number = 1
+    async def pages(self, filters: Mapping[str, str], number: int = 1) -> AsyncIterator[list[Return]]:
+        """All returns that fit, oldest first, a page at a time, from page `number` on. `Cursor` is a page number; `next` is null
+        at the end.
+        """
         before: list[Return] = []
         while True:
             asked = {**filters, "Limit": str(PAGE), "Cursor": str(number), "SortOrder": "Asc"}

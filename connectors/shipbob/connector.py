@@ -15,6 +15,7 @@ from connectors.reach import Reach
 from connectors.shipbob.client import Return, ShipBobClient
 from connectors.shipbob.expected import AWAITING, CANCELLED, foremost, reference_of, request_body, status_of
 from connectors.shipbob.limits import QUOTA
+from connectors.shipbob.polling import Poll
 from connectors.shipbob.webhooks import RETURN, RETURN_BY_ID, read
 from connectors.signatures import standard_webhooks_key
 from engine.facts.budget import Quota
@@ -109,18 +110,24 @@ class ShipBobConnector:
 
     async def observe(self, feed: str, cursor: str) -> AsyncIterator[Page]:
         """ShipBob has no filter by last change, so every poll reads what is open, what was completed since the last one,
-        and what was cancelled since. The cursor is when the last whole poll began.
+        and what was cancelled since. Between polls the cursor is when the last whole one began; within one it is a `Poll`.
         """
         if feed not in self.feeds:
             raise ValueError(f"shipbob has no feed {feed!r}")
+        poll = Poll.of(cursor) or self._new_poll(moment_of(cursor))
+        searches = list(enumerate(self._searches(poll.began, poll.since)))
+        for search, filters in searches[poll.search :]:
+            number = poll.page if search == poll.search else 1
+            async for page in self._client.pages(filters, number):
+                events = await self._current([one for one in page if _ended_since(one, poll.since)])
+                # what leaves a list moves the rest of it forward: going on, the last page read is read again
+                yield Page(Poll(poll.began, poll.since, search, number).cursor, tuple(events))
+                number += 1
+        yield Page(poll.began.isoformat())
+
+    def _new_poll(self, last: datetime | None) -> Poll:
         began = self._clock()
-        last = moment_of(cursor)
-        since = last - OVERLAP if last else began - timedelta(days=self._settings.history_days)
-        for filters in self._searches(began, since):
-            async for page in self._client.pages(filters):
-                events = await self._current([one for one in page if _ended_since(one, since)])
-                yield Page(cursor, tuple(events))
-        yield Page(began.isoformat())
+        return Poll(began, last - OVERLAP if last else began - timedelta(days=self._settings.history_days))
 
     def receive(self, request: WebhookRequest) -> Sequence[Event | Hint]:
         ref = read(request, self._settings.webhook_secret)

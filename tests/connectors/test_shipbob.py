@@ -166,6 +166,36 @@ def test_a_shipment_is_announced_under_its_reference_and_its_pieces_by_inventory
     assert [body_of(e)["id"] for e in receipt.events] == [made.id]
 
 
+def test_a_poll_that_is_cut_short_goes_on_where_it_was_and_misses_nothing():
+    with Warehouse() as warehouse:
+        every = {f"RG-{n}-1" for n in range(120)}
+        for reference in sorted(every):
+            warehouse.box.expect(reference, {"SHOE": 1})
+
+        async def cut_short(connector):
+            pages = connector.observe("returns", "")
+            return [await anext(pages), await anext(pages)]
+
+        begun = warehouse.run(cut_short)
+        first = {body_of(event)["reference_id"] for page in begun for event in page.events}
+        asked_at = warehouse.time()
+        warehouse.time.pass_by(hours=2)
+        left = next(iter(warehouse.box.returns.values()))  # what leaves the list moves the rest of it forward
+        left.status = "Cancelled"
+        cursor, rest = warehouse.poll(begun[-1].cursor)
+        assert len(first) == 100
+        assert first | rest.keys() == every
+        assert len(rest) < 100
+        assert cursor == asked_at.isoformat()
+
+
+def test_a_cursor_that_stands_nowhere_begins_the_poll_anew():
+    with Warehouse() as warehouse:
+        warehouse.box.expect("RG-1-1", {"SHOE": 1})
+        for strange in ("{", "[]", '{"began": 1}', '{"began": "2026-01-01T00:00:00Z", "since": "x", "search": 0, "page": 1}'):
+            assert warehouse.poll(strange)[1].keys() == {"RG-1-1"}
+
+
 def test_announcing_twice_announces_once():
     with Warehouse() as warehouse:
         first, second = warehouse.perform(announce()), warehouse.perform(announce())
