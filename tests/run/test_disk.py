@@ -163,11 +163,11 @@ def running(project: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.wait()
 
 
-def status(url: str, wanted: int) -> Any:
+def status(url: str, wanted: int, **headers: str) -> Any:
     """What the service says once it answers so."""
     for _ in range(200):
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:
                 code, body = answer.status, answer.read().decode()
         except urllib.error.HTTPError as fault:
             code, body = fault.code, fault.read().decode()
@@ -186,6 +186,7 @@ def test_a_running_service_goes_on_by_itself_when_the_trouble_has_passed(project
         with locked(project / "northwind.sqlite"):
             own.write_text("rules: {}\n", encoding="utf-8")  # the next write is how that was read
             assert "locked by another process" in status(url, 503)
+            assert status(url, 503, via="a proxy") == "not now: nothing was taken, come again"
         assert status(url, 200)["client"] == first["client"]
         process.send_signal(signal.SIGTERM)
         _, logged = process.communicate(timeout=30)

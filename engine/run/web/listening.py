@@ -75,6 +75,7 @@ class Listening:
         webhooks = webhook_app(service, Behind(acknowledging.keep, asked.status), self._received)
         self.front.app = self._beside(webhooks, asked.status)
         self.front.trouble = None
+        self.front.token = service.status_token
         service.intake.pressed = lambda: self._received.open > 0
 
     async def close_to(self, service: Service) -> None:

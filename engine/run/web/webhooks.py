@@ -72,8 +72,10 @@ def webhook_app(service: Service, behind: Behind | None = None, received: Receiv
             return turned_away(service.status_token)
         return Response(metrics_text(await behind.status()) + received.text(), media_type=METRICS_TYPE)
 
-    async def not_now(_: Request, trouble: Exception) -> Response:
-        return closed(trouble) if isinstance(trouble, StoreTrouble) else door.fault(trouble)
+    async def not_now(request: Request, trouble: Exception) -> Response:
+        if isinstance(trouble, StoreTrouble):
+            return closed(trouble.what if is_insider(request, service.status_token) else "")
+        return door.fault(trouble)
 
     return Starlette(
         exception_handlers={StoreTrouble: not_now, Exception: not_now},
@@ -111,9 +113,9 @@ class _Door:
             return self._no(name, "ended_early", 400, "the delivery ended early")
         except Unavailable as no:
             return self._no(name, no.kind, 503, no.reason)
-        except StoreTrouble as trouble:
+        except StoreTrouble:
             self._received.refused(name, "store")
-            return closed(trouble)
+            return closed()
         except NotKept as no:
             return self._no(name, "not_kept", 400 if no.lasting else 503, str(no))
         except Exception as fault:
