@@ -224,11 +224,14 @@ class Outside:
         given = dict(zip(pieces, verdicts if len(verdicts) == len(pieces) else [verdicts[0]] * len(pieces), strict=True))
         items = self.returns.world.rma(number)["items"]
         for parcel, shipment in enumerate(self.returns.world.shipments(number)):
-            reference = self._expected(order, parcel, rma)
             inside = [item for item in items if item.get("shipmentId") == shipment]
-            if reference:
-                self.warehouse.inspect(reference, _counted(inside, given))
+            self._looked_into(order, parcel, rma, _counted(inside, given))
         self.returns.world.inspect(number, given)
+
+    def _looked_into(self, order: str, parcel: int, rma: int, found: Mapping[str, Mapping[str, int]]) -> None:
+        reference = self._expected(order, parcel, rma)
+        if reference:
+            self.warehouse.inspect(reference, found)
 
     def _shipment(self, order: str, parcel: int, rma: int) -> str:
         return self.returns.world.shipments(self.sold[order].rmas[rma])[parcel]

@@ -7,10 +7,11 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from connectors.easypost.connector import EasyPostConnector
 from connectors.shipbob.connector import ShipBobConnector
@@ -40,13 +41,27 @@ LATE_NEWS = frozenset(  # what is true of what is known while the rest is still 
 AT_ONCE = timedelta(hours=2)  # of a service that is killed and down for up to an hour; without that it is the same moment
 
 
-def in_the_outside(stage: Stage, rights: Mapping[str, Right], *, hasty: bool = False) -> Iterator[str]:
-    """What the six systems hold that is not right, or lack. A `hasty` story does not wait for announcements: a parcel may have
-    come to the warehouse, or a return been called off, before it was announced.
-    """
+What = Literal[
+    "done twice", "not done", "done otherwise", "event lost", "not told", "told without a reason", "not at rest", "fault"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Something that is not as it must be, and of what kind."""
+
+    what: What
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.text}"
+
+
+def in_the_outside(stage: Stage, rights: Mapping[str, Right]) -> Iterator[Wrong]:
+    """What the six systems hold that is not right, or lack."""
     for order, right in rights.items():
-        for wrong in (*_paid(stage, order, right), *_returns(stage, order, right, hasty=hasty)):
-            yield f"{order} ({right.kind}): {wrong}"
+        for wrong in (*_paid(stage, order, right), *_returns(stage, order, right)):
+            yield replace(wrong, text=f"{order} ({right.kind}): {wrong.text}")
     yield from _ledger(stage)
 
 
@@ -61,45 +76,46 @@ def twice(stage: Stage, rights: Mapping[str, Right]) -> dict[str, datetime]:
     return found
 
 
-def _paid(stage: Stage, order: str, right: Right) -> Iterator[str]:
+def _paid(stage: Stage, order: str, right: Right) -> Iterator[Wrong]:
     """Per line and component."""
     for number, line in enumerate(stage.market.world.orders[order]["order_lines"], 1):
         line_id, whole = line["order_line_id"], right.paid[number]
         paid = sum((r["amount"] for r in line["refunds"]), ZERO)
         most = whole + (right.twice.get(number, ZERO) if line_id in stage.raced else ZERO)
         if not whole <= paid <= most:
-            yield f"{paid} refunded on {line_id}, right is {whole}" + (f" to {most}" if most != whole else "")
+            text = f"{paid} refunded on {line_id}, right is {whole}" + (f" to {most}" if most != whole else "")
+            yield Wrong("done twice" if paid > most else "not done", text)
         for tax in line["taxes"]:
             given = sum((t["amount"] for r in line["refunds"] for t in r["taxes"] if t["code"] == tax["code"]), ZERO)
             due = tax["amount"] * paid / line["price"]
             if abs(given - due) > Decimal("0.01") or (paid == line["price"] and given != tax["amount"]):
-                yield f"{given} of tax {tax['code']} refunded on {line_id}, right is {due:.2f}"
+                yield Wrong("done otherwise", f"{given} of tax {tax['code']} refunded on {line_id}, right is {due:.2f}")
         off = sum((c["amount"] for c in line["cancelations"]), ZERO)
         if off != (line["price"] if number in right.cancelled else ZERO):
-            yield f"{off} cancelled on {line_id}"
+            yield Wrong("done twice" if off else "not done", f"{off} cancelled on {line_id}")
     for found in stage.market.world.desk.returns.values():
         if found["order_id"] == order and found["state"] != right.market_return:
-            yield f"the marketplace's return is {found['state']}, right is {right.market_return}"
+            yield Wrong("done otherwise", f"the marketplace's return is {found['state']}, right is {right.market_return}")
 
 
-def _returns(stage: Stage, order: str, right: Right, *, hasty: bool) -> Iterator[str]:
+def _returns(stage: Stage, order: str, right: Right) -> Iterator[Wrong]:
     sold: Sold = stage.sold[order]
     for number, (rma, wanted) in enumerate(zip(sold.rmas, right.rmas, strict=True)):
         if stage.returns.world.status(rma) != wanted:
-            yield f"RMA {rma} is {stage.returns.world.status(rma)}, right is {wanted}"
+            yield Wrong("done otherwise", f"RMA {rma} is {stage.returns.world.status(rma)}, right is {wanted}")
         notes = sum(NOTE in comment["htmlText"] for comment in stage.returns.world.rma(rma)["comments"])
         if notes != (number in right.noted):
-            yield f"RMA {rma} carries our note {notes} times"
+            yield Wrong("done twice" if notes else "not done", f"RMA {rma} carries our note {notes} times")
         for parcel, shipment in enumerate(stage.returns.world.shipments(rma)):
             made = [one.status for one in stage.warehouse.returns.values() if shipment in one.reference_id]
             wish = right.expected.get((number, parcel))
             unannounced = made == [] and wish == "Cancelled"  # it was called off before the warehouse could be told
-            hurried = hasty and made == ["AwaitingArrival"]
-            if made != ([wish] if wish else []) and not (unannounced or hurried):
-                yield f"the warehouse expects shipment {shipment} as {made}, right is {wish}"
+            if made != ([wish] if wish else []) and not unannounced:
+                what: What = "not done" if not made else "done twice" if len(made) > bool(wish) else "done otherwise"
+                yield Wrong(what, f"the warehouse expects shipment {shipment} as {made}, right is {wish}")
 
 
-def _ledger(stage: Stage) -> Iterator[str]:
+def _ledger(stage: Stage) -> Iterator[Wrong]:
     """Each refund once, with all its components and what it brings back of commission."""
     booked: dict[str, Counter[str]] = {}
     postings: dict[str, set[str]] = {}
@@ -115,11 +131,14 @@ def _ledger(stage: Stage) -> Iterator[str]:
         }  # fmt: skip
         found = booked.get(refund_id, Counter())
         if {k: v for k, v in want.items() if v} != {k: v for k, v in found.items() if v}:
-            yield f"refund {refund_id} is posted as {dict(found)}, right is {want}"
+            yield Wrong(
+                "done otherwise" if found else "not done", f"refund {refund_id} is posted as {dict(found)}, right is {want}"
+            )
         if len(postings.get(refund_id, ())) != 1:
-            yield f"refund {refund_id} is in {len(postings.get(refund_id, ()))} postings"
+            count = len(postings.get(refund_id, ()))
+            yield Wrong("done twice" if count else "not done", f"refund {refund_id} is in {count} postings")
     for stray in sorted(booked.keys() - refunds.keys()):
-        yield f"posted is refund {stray}, which nobody made"
+        yield Wrong("done otherwise", f"posted is refund {stray}, which nobody made")
 
 
 def _sum(taxes: Sequence[Mapping[str, Any]]) -> Decimal:
@@ -140,34 +159,34 @@ class Kept:
         """How many effects came to pass."""
         return int(self.rows("select count(*) from effects where status in ('settled', 'settled_elsewhere')")[0][0])
 
-    def wrong(self, rights: Mapping[str, Right], doubled: Mapping[str, datetime], *, disturbed: bool) -> Iterator[str]:
+    def wrong(self, rights: Mapping[str, Right], doubled: Mapping[str, datetime], *, disturbed: bool) -> Iterator[Wrong]:
         """What is not at rest, not explained, or not sound. `disturbed` says whether lives or connections were cut off."""
         if self.rows("pragma integrity_check") != [("ok",)]:
-            yield "the store is damaged"
+            yield Wrong("fault", "the store is damaged")
         yield from self._unfinished()
         yield from self._told(rights, disturbed=disturbed)
         yield from self._told_of(rights, doubled)
 
-    def _unfinished(self) -> Iterator[str]:
+    def _unfinished(self) -> Iterator[Wrong]:
         behind = self.rows("select count(*) from journal where seq > (select journal_seq from position)")[0][0]
         if behind:
-            yield f"{behind} events are journalled and not taken in"
+            yield Wrong("event lost", f"{behind} events are journalled and not taken in")
         for kind, reason in self.rows(
             "select kind, reason from set_aside join journal on seq = journal_seq where taken_in_at is null"
         ):
-            yield f"{kind} is set aside: {reason}"
+            yield Wrong("fault", f"{kind} is set aside: {reason}")
         for key, status, detail, case in self.rows(
             "select key, status, detail, name from effects join cases on cases.id = case_id"
             " where status in ('planned', 'performing', 'unsure', 'refused')"
         ):
             if not self._owned(case):
-                yield f"{case}: {key} is {status} and nobody's ({detail})"
+                yield Wrong("not at rest", f"{case}: {key} is {status} and nobody's ({detail})")
 
     def _owned(self, case: str) -> bool:
         found = "select 1 from exceptions join cases on cases.id = case_id where name = ? and closed_at is null"
         return bool(self.rows(found, case))
 
-    def _told(self, rights: Mapping[str, Right], *, disturbed: bool) -> Iterator[str]:
+    def _told(self, rights: Mapping[str, Right], *, disturbed: bool) -> Iterator[Wrong]:
         """Exceptions nobody gave a reason for. Where something was cut off that explains some, of that very case, and what came
         of late news has closed by itself.
         """
@@ -183,16 +202,17 @@ class Kept:
             if disturbed and ((rule in CUT_OFF and case in cut) or (rule in LATE_NEWS and closed)):
                 continue
             kind = right.kind if right else "no order"
-            yield f"{case} ({kind}): nobody has a reason for {rule}: {title}" + (" (closed)" if closed else "")
+            said = f"{case} ({kind}): nobody has a reason for {rule}: {title}" + (" (closed)" if closed else "")
+            yield Wrong("told without a reason", said)
 
-    def _told_of(self, rights: Mapping[str, Right], doubled: Mapping[str, datetime]) -> Iterator[str]:
+    def _told_of(self, rights: Mapping[str, Right], doubled: Mapping[str, datetime]) -> Iterator[Wrong]:
         """What somebody has to be told and was not, or not at once."""
         told: dict[str, set[str]] = {}
         for case, rule in self.rows("select name, rule from exceptions join cases on cases.id = case_id"):
             told.setdefault(case.removeprefix("order:"), set()).add(rule)
         for order, right in rights.items():
             for rule in sorted(right.told - told.get(order, set())):
-                yield f"{order} ({right.kind}): {rule} was never told"
+                yield Wrong("not told", f"{order} ({right.kind}): {rule} was never told")
         for line, at in doubled.items():
             order = line.rpartition("-")[0]
             first = self.rows(
@@ -201,7 +221,7 @@ class Kept:
                 f"order:{order}",
             )[0][0]
             if first is None or datetime.fromisoformat(first) > at + AT_ONCE:
-                yield f"{order}: {line} was paid for twice at {at}; that was told {first or 'never'}"
+                yield Wrong("not told", f"{order}: {line} was paid for twice at {at}; that was told {first or 'never'}")
 
     def detours(self) -> Counter[str]:
         """How often effects took each step that is not the straight way."""
@@ -211,14 +231,15 @@ class Kept:
     def exceptions(self) -> Counter[str]:
         return Counter(rule for (rule,) in self.rows("select rule from exceptions"))
 
-    def lost(self, stage: Stage, acknowledged: Sequence[tuple[datetime, Post]]) -> Iterator[str]:
+    def lost(self, stage: Stage, acknowledged: Sequence[tuple[datetime, Post]]) -> Iterator[Wrong]:
         """Every acknowledged webhook is in the journal and was taken in; a hint was followed by a look."""
         journal = {digest for (digest,) in self.rows("select digest from journal where payload is not null")}
         heard = _hearing(stage)
         for at, post in acknowledged:
             for event in heard(post, at):
                 if isinstance(event, Event) and digest_of(event.payload) not in journal:
-                    yield f"a webhook of {post.connector}, acknowledged at {at}, is not in the journal: {event.delivery}"
+                    said = f"a webhook of {post.connector}, acknowledged at {at}, is not in the journal: {event.delivery}"
+                    yield Wrong("event lost", said)
 
 
 def _hearing(stage: Stage) -> Any:

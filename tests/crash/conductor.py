@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -19,9 +19,10 @@ from typing import Any
 
 from engine.demo.story import Deed
 from engine.run.clock import VirtualClock
-from tests.crash.books import Kept, in_the_outside, twice
+from tests.crash.aim import BEGINNING, Tally
+from tests.crash.books import Kept, Wrong, in_the_outside, twice
 from tests.crash.life import Life
-from tests.crash.nursery import AT_FIRST, Living, Nursery
+from tests.crash.nursery import Living, Nursery
 from tests.crash.post import Mail, PostOffice, Weather, posted
 from tests.crash.proxy import Network, Troubles
 from tests.crash.stage import CLIENT, Stage, write_client
@@ -37,14 +38,10 @@ PEOPLE_TRY = 40
 FORESEEN = ("[warning", "deliveries_not_kept")  # on a busy machine a sender is told to come again
 UNFORESEEN = ("perform_failed", "case_failed", "event_failed", "reload_failed", "Traceback", "Error")
 WHOLE = "`instep run`, at any instant"
-UNFORESEEN = ("perform_failed", "case_failed", "event_failed", "reload_failed", "Traceback", "Error")
-WHOLE = "`instep run`, at any instant"
-ALWAYS = frozenset({"code_not_taken"})  # the sandbox's operator knows fewer reasons than the pack has words for
-KILLED = frozenset({"gave_up", "outcome_unknown"})  # effects interrupted over and over, or for long
-CUT_OFF = KILLED | {
-    "poll_failing", "returns_platform_refused", "expected_return_refused", "posting_refused", "market_return_refused",
-    "expected_return_missing", "deadline_at_risk",
-}  # fmt: skip
+LAST_KILL = 36 * HOUR  # after the last deed
+AT_ANY = 0.2  # the share of lives that end at any instant, and at no point
+PATIENT = 6  # marks that a life may go on when its point does not come, as long as no more kills are owed than these:
+MOST_OWED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +57,8 @@ class Plan:
     troubles: Troubles | None = None
     timeout: float = 20.0
     edits: bool = True
+    down: float = 0.0  # hours, from the beginning
+    known: Tally = field(default_factory=Tally, compare=False)  # what was passed and struck in earlier runs
     whole: int = 0  # kills of `instep run` as it is started by people, in real time, before all else
 
 
@@ -68,9 +67,8 @@ class Outcome:
     """What came of a run. `wrong` is empty where every promise held."""
 
     plan: Plan
-    wrong: list[str]
-    kills: Counter[str]
-    points: set[str]
+    wrong: list[Wrong]
+    tally: Tally
     effects: int
     steps: Counter[str]
     exceptions: Counter[str]
@@ -97,11 +95,13 @@ class Run:
         self.rights: Mapping[str, Right] = told(plan.seed, plan.orders, plan.hours, agents=plan.agents)
         self.deeds = deque(deeds_of(self.rights))
         self.post = PostOffice(Random(f"post {plan.seed}"), plan.weather)
-        self.wrong: list[str] = []
+        self.wrong: list[Wrong] = []
         self.lives = 0
+        self.nursery = Nursery(folder, folder, self._on_armed)
         self._people: list[tuple[datetime, int, Deed]] = []
         self._living: Living | None = None
-        self._down_until = self.start
+        self._last = self.start
+        self._down_until = self.start + plan.down * HOUR
         self._go = 0
         self._number = 0
         self._sends = 0
@@ -115,7 +115,7 @@ class Run:
             network = Network(self.plan.troubles, self.plan.seed, self.clock)
             self._settings = await network.between(settings)
             write_client(self.folder, self._settings)
-            self.nursery = nursery = Nursery(self.folder, self.folder, self._on_armed)
+            nursery = self.nursery
             async with nursery:
                 await self._days(network)
                 if self._living is not None and self._living.ended is None:
@@ -125,31 +125,38 @@ class Run:
         disturbed = bool(self.plan.troubles or self.plan.kills or self.plan.whole)
         doubled = twice(self.stage, self.rights)
         self.wrong += [
-            *in_the_outside(self.stage, self.rights, hasty=bool(self.plan.whole)),
+            *in_the_outside(self.stage, self.rights),
             *kept.wrong(self.rights, doubled, disturbed=disturbed),
             *kept.lost(self.stage, self.post.acknowledged), *self._log(),
         ]  # fmt: skip
         return Outcome(
-            self.plan, self.wrong, nursery.deaths, nursery.points, kept.settled(), kept.detours(), kept.exceptions(),
+            self.plan, self.wrong, nursery.tally, kept.settled(), kept.detours(), kept.exceptions(),
             len(doubled), len(self.post.acknowledged), self.post.sent - len(self.post.acknowledged), network.faults,
             self.lives, time.monotonic() - began, (nursery.used, time.process_time() - around),
         )  # fmt: skip
 
+    def broken_off(self, fault: Exception) -> Outcome:
+        """What there is of a run that could not be played to its end."""
+        wrong = [*self.wrong, Wrong("fault", f"the run ended early: {type(fault).__name__}: {fault}")]
+        return Outcome(
+            self.plan, wrong, self.nursery.tally, 0, Counter(), Counter(), 0, 0, 0, Counter(), self.lives, 0.0, (0.0, 0.0)
+        )
+
     async def _days(self, network: Network) -> None:
-        last = max(self.start + deed.at for right in self.rights.values() for deed in right.deeds)
+        self._last = max(self.start + deed.at for right in self.rights.values() for deed in right.deeds)
         if self.plan.whole:
-            last = await self._in_real_time()
-        end = last + REST
+            self._last = await self._in_real_time()
+        end = self._last + REST
         while True:
             now = self.clock()
-            await network.weather(now if now < last else None)
+            await network.weather(now if now < self._last else None)
             self._happen(now)
             if self._living is None and now >= self._down_until:
-                await self._rise(now, last)
+                await self._rise(now)
             await self._turn(now)
             if now >= end and self._living is not None:
                 return
-            self.clock.move(self._ahead(now, end, last))
+            self.clock.move(self._ahead(now, end))
 
     async def _in_real_time(self) -> datetime:
         """The story at an hour a second, before `instep run` in a process started from nothing, which is killed at any instant.
@@ -160,7 +167,7 @@ class Run:
             port = free.getsockname()[1]
         command = [str(Path(sys.executable).with_name("instep")), "run", CLIENT, "--root", str(self.folder)]
         command += ["--database", str(self.store), "--port", str(port)]
-        while self.deeds or self.nursery.deaths[WHOLE] < self.plan.whole:
+        while self.deeds or self.nursery.tally.struck[WHOLE] < self.plan.whole:
             with self.nursery.log.open("ab") as log:
                 one = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL, stderr=log)
             self.lives += 1
@@ -168,11 +175,11 @@ class Run:
             while time.monotonic() < until and one.returncode is None:
                 await self._second(port)
             if one.returncode is not None:
-                self.wrong.append(f"`instep run` ended by itself ({one.returncode}); see {self.nursery.log}")
+                self.wrong.append(Wrong("fault", f"`instep run` ended by itself ({one.returncode}); see {self.nursery.log}"))
                 break
             one.kill()
             await one.wait()
-            self.nursery.deaths[WHOLE] += 1
+            self.nursery.tally.struck[WHOLE] += 1
         self.deeds.clear()
         return self.clock()
 
@@ -193,12 +200,12 @@ class Run:
             status = await posted(port, f"/webhooks/{post.connector}?{post.query}", post.headers, post.body)
             self.post.answered(Mail(post, mail.tries), status, self.clock())
 
-    def _ahead(self, now: datetime, end: datetime, last: datetime) -> datetime:
+    def _ahead(self, now: datetime, end: datetime) -> datetime:
         """The next mark at which anything is due."""
         living = self._living
         if living is None and self._down_until <= now:
             return now
-        mark = MARK if now < last else 2 * HOUR
+        mark = MARK if now < self._last else 2 * HOUR
         due = [living.due if living else self._down_until, self.post.next(), end]
         due += [self.start + self.deeds[0].at] if self.deeds else []
         due += [min(at for at, _, _ in self._people)] if self._people else []
@@ -214,27 +221,41 @@ class Run:
                 self.stage.do(deed)
         self.post.take(self.stage.posted(), now)
 
-    async def _rise(self, now: datetime, last: datetime) -> None:
-        plan, left = self.plan, self.plan.kills - sum(self.nursery.deaths.values())
-        after, point, nth = 10**9, "", 1
-        if left > 0 and now < last + 36 * HOUR:
-            after = int(self.random.expovariate(1 / peace)) if (peace := self._peace(left)) > 0 and now < last else 0
-            if self.random.random() < 0.75 and self.nursery.points:
-                killed = self.nursery.deaths
-                few = sorted(self.nursery.points, key=lambda p: (killed[p], self.random.random()))
-                point = self.random.choice(few[: max(len(few) // 2, 1)] if self.random.random() < 0.5 else sorted(AT_FIRST))
-                nth = self.random.choice((1, 1, 1, 1, 2, 4))
-            elif self.random.random() < 0.15:
-                after = 0
+    async def _rise(self, now: datetime) -> None:
+        after, point, nth = self._fate(now)
         life = Life(
             str(self.folder), str(self.store), str(self.nursery.control), str(self.nursery.log), now.isoformat(), after, point,
-            nth, plan.timeout,
+            nth, self.plan.timeout,
         )  # fmt: skip
         self.lives += 1
         self._go = 0
         living = await self.nursery.begin(life)
         self._living = living
         self._buried(now)
+
+    def _fate(self, now: datetime) -> tuple[int, str, int]:
+        """After how many sends in peace, at which point and at which passing of it the next life ends."""
+        left = self.plan.kills - sum(self.nursery.tally.struck.values())
+        if left <= 0 or now >= self._last + LAST_KILL:
+            return 10**9, "", 1
+        peace = self._peace(left) if now < self._last else 0.0
+        after = int(self.random.expovariate(1 / peace)) if peace > 0 else 0
+        if self.random.random() < AT_ANY:
+            return after, "", 1
+        known = Tally()
+        known += self.plan.known
+        known += self.nursery.tally
+        point = known.aim(self.random, soon=self._behind(now))
+        self.nursery.tally.aimed[point] += 1
+        if point in BEGINNING:
+            return 0, point, 1
+        return after, point, self.random.choice((1, 1, 1, 1, 2, 4))
+
+    def _behind(self, now: datetime) -> bool:
+        """Whether there were so many fewer kills than there should be by now that there is no time to wait for rare points."""
+        whole = self._last + LAST_KILL - self.start
+        owed = self.plan.kills * ((now - self.start) / whole) - sum(self.nursery.tally.struck.values())
+        return owed > min(MOST_OWED, self.plan.kills / 8)
 
     def _peace(self, left: int) -> float:
         """The mean number of sends before each of the kills that are left."""
@@ -259,9 +280,9 @@ class Run:
         if living is None or living.ended is None:
             return living is None
         if living.ended != -signal.SIGKILL:
-            self.wrong.append(f"at {now} the service ended by itself ({living.ended}); see {self.nursery.log}")
+            self.wrong.append(Wrong("fault", f"at {now} the service ended by itself ({living.ended}); see {self.nursery.log}"))
             if self.wrong.count(self.wrong[-1]) > 5:
-                raise RuntimeError(self.wrong[-1])
+                raise RuntimeError(self.wrong[-1].text)
         self._sends += living.sends
         self._living = None
         self._down_until = now
@@ -285,8 +306,10 @@ class Run:
             await asyncio.gather(self._deliver(living, mails[early:], now), self._gone(living, now))
             await self._gone(living, now)
         if living.armed and living.ended is None:
-            self._kill_soon(living, 0.0)  # the point it was to die at does not come
-            await self.nursery.until(living, lambda: False)
+            living.turns += 1
+            if not living.life.point or living.turns > PATIENT or self._behind(now):
+                self._kill_soon(living, 0.0)  # the point it was to end at does not come
+                await self.nursery.until(living, lambda: False)
         self._buried(now)
 
     async def _gone(self, living: Living, now: datetime) -> None:
@@ -320,7 +343,7 @@ class Run:
             if not done and tries < PEOPLE_TRY:
                 self._people.append((now + HOUR, tries + 1, deed))
             elif not done:
-                self.wrong.append(f"{deed.order}: {deed.about['rule']} was never asked")
+                self.wrong.append(Wrong("not told", f"{deed.order}: {deed.about['rule']} was never asked"))
         if self._go % 8 == 0 and (self.plan.kills or self.plan.troubles):
             for case, key in Kept(self.store).rows(
                 "select name, key from effects join cases on cases.id = case_id where status = 'refused' and reason = 'gave_up'"
@@ -351,9 +374,8 @@ class Run:
         await self.nursery.until(living, lambda: number in living.answers)
         return living.answers.get(number) == ""
 
-    def _log(self) -> list[str]:
+    def _log(self) -> list[Wrong]:
         """Faults the service logged that nobody foresaw."""
-        lines = self.nursery.log.read_text(errors="replace").splitlines()
         lines = [
             line
             for line in self.nursery.log.read_text(errors="replace").splitlines()
@@ -361,4 +383,4 @@ class Run:
         ]
         if self.plan.troubles:  # what cannot be understood on the wire is logged, too
             lines = [line for line in lines if any(word in line for word in UNFORESEEN)]
-        return [f"logged: {line}" for line in dict.fromkeys(lines)][:20]
+        return [Wrong("fault", f"logged: {line}") for line in dict.fromkeys(lines)][:20]

@@ -7,24 +7,17 @@ import json
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from tests.crash.aim import Tally
 from tests.crash.life import Life
 
 MAIN = Path(__file__).parents[2]
-AT_FIRST = frozenset(
-    {
-        "looked_up", "begun", "performed", "settled", "before_change", "after_change", "before_read", "after_read",
-        *(f"{when}_commit of {what}" for when in ("before", "after") for what in (
-            "performing._begin", "performing._settle", "intake.take_some", "acknowledging._commit", "polls._keep",
-        )),
-    }
-)  # fmt: skip
+ANY_INSTANT = "any instant"
 PATIENCE = 300.0  # seconds of real time after which a silent life is a fault
 
 
@@ -44,6 +37,7 @@ class Living:
     sends: int = 0
     dying: str = ""
     armed: bool = False
+    turns: int = 0  # since it was armed
     resting: bool = False
     ended: int | None = None
     answers: dict[int, str] = field(default_factory=dict)
@@ -63,8 +57,7 @@ class Nursery:
         self._root = root
         self._on_armed = on_armed
         self._changed = asyncio.Event()
-        self.points: set[str] = set(AT_FIRST)  # and whatever is passed besides
-        self.deaths: Counter[str] = Counter()
+        self.tally = Tally()
         self.used = 0.0  # seconds of processor time
         self.one: Living | None = None
 
@@ -119,7 +112,7 @@ class Nursery:
         living.ended = told["ended"]
         self.used += told["used"]
         if living.ended == -signal.SIGKILL:
-            self.deaths[living.dying or "any instant"] += 1
+            self.tally.struck[living.dying or ANY_INSTANT] += 1
         self._changed.set()
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -140,11 +133,11 @@ class Nursery:
         if "idle" in told:
             living.due = None if told["idle"] is None else datetime.fromisoformat(told["idle"])
             living.gone, living.sends = told["go"], told["sends"]
-            self.points |= set(told["points"])
         living.pid = told.get("born", living.pid)
         living.port = told.get("listening", living.port)
         living.dying = told.get("dying", living.dying)
         living.sends = told.get("sends", living.sends)
+        self.tally.passed.update(told.get("points", {}))
         if "did" in told:
             living.answers[told["did"]] = told["no"]
         if "armed" in told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
@@ -15,15 +16,16 @@ from engine.run import boot
 from engine.run.service import Service
 from engine.run.web.acknowledging import Acknowledging
 from engine.store.sqlite import SqliteStore
+from engine.store.sqlite.connection import Connection
 
 Tell = Callable[[dict[str, Any]], None]
 SENT = frozenset({"performed"})
-LONGER = 5  # sends after which a point that did not come is no longer waited for
+WRITES = ("insert", "update", "delete", "replace")
 
 
 class Killer:
     """Ends the process with SIGKILL at a point. It lives in peace for a number of sends first, and then either dies at the nth
-    passing of `point`, or asks, by `armed`, to be killed from outside at any instant; so it does where the point does not come.
+    passing of `point`, or asks, by `armed`, to be killed from outside at any instant.
     """
 
     def __init__(self, tell: Tell, *, after: int, point: str, nth: int) -> None:
@@ -31,13 +33,12 @@ class Killer:
         self._peace = after
         self._point = point
         self._left = nth
-        self.seen: set[str] = set()
-        self._told: set[str] = set()
+        self._passed = Counter[str]()
         self._armed = False
         self.sends = 0
 
     def __call__(self, point: str) -> None:
-        self.seen.add(point)
+        self._passed[point] += 1
         if point in SENT:
             self.sends += 1
         if self._peace > self.sends:
@@ -45,25 +46,22 @@ class Killer:
         if not self._armed:
             self._armed = True
             self._tell({"armed": not self._point})
-        elif self._point and self.sends > self._peace + LONGER:
-            self._point = ""
-            self._tell({"armed": True})
         if point == self._point:
             self._left -= 1
             if self._left <= 0:
-                self._tell({"dying": point, "sends": self.sends})
+                self._tell({"dying": point, "sends": self.sends, "points": self.news()})
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    def news(self) -> list[str]:
-        """Points seen since last asked."""
-        new = sorted(self.seen - self._told)
-        self._told |= self.seen
-        return new
+    def news(self) -> dict[str, int]:
+        """How often each point was passed since last asked."""
+        passed, self._passed = self._passed, Counter()
+        return passed
 
 
 def place(killer: Killer) -> None:
     """From now on this process passes `killer` at every point."""
     _around_commits(killer)
+    _around_writes(killer)
     _around_acknowledging(killer)
     _around_requests(killer)
     _around_files(killer)
@@ -90,12 +88,28 @@ def _around_commits(killer: Killer) -> None:
         if commit != "commit":
             end(store, commit)
             return
-        who = _who()
+        who = _who() if store._lock else "acknowledging"  # which has a connection, and a thread, of its own
         killer(f"before_commit of {who}")
         end(store, commit)
         killer(f"after_commit of {who}")
 
     SqliteStore._end = ended  # type: ignore[method-assign]
+
+
+def _around_writes(killer: Killer) -> None:
+    """Single statements, each of which is a commit by itself."""
+    execute = Connection.execute
+
+    def executed(connection: Connection, *statement: Any) -> Any:
+        if connection.in_transaction or not statement[0].lstrip()[:8].lower().startswith(WRITES):
+            return execute(connection, *statement)
+        who = _who()
+        killer(f"before_write of {who}")
+        done = execute(connection, *statement)
+        killer(f"after_write of {who}")
+        return done
+
+    Connection.execute = executed  # type: ignore[method-assign]
 
 
 def _who() -> str:
@@ -104,7 +118,7 @@ def _who() -> str:
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if name.startswith("engine.run."):
-            return f"{name.removeprefix('engine.run.')}.{frame.f_code.co_name}"
+            return f"{name.rpartition('.')[2]}.{frame.f_code.co_name}"
         frame = frame.f_back
     return "somebody"
 

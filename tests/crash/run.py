@@ -1,10 +1,13 @@
 """Kills the service over and over, cuts its network, has agents act by hand, and compares the books at the end.
 
-    python -m tests.crash.run --kills 2000 --effects 20000
+    python -m tests.crash.run --kills 2000 --effects 20000 --agents
     python -m tests.crash.run --kills 0 --effects 2000 --network
     python -m tests.crash.run --kills 200 --effects 2000 --network --agents --seed 7
+    python -m tests.crash.run --kills 200 --effects 2000 --network --agents --seed 7 --only 7004
 
-Each run of so many orders has a store and an outside of its own. `--whole` kills `instep run` itself, started from nothing.
+Each run of so many orders has a store and an outside of its own. `--whole` kills `instep run` itself, started from nothing. It
+ends with 1 where anything is wrong: in the books, with an exception nobody can explain, or, from so many kills on that each named
+point has its turn, with a point at which no life ended.
 """
 
 from __future__ import annotations
@@ -16,47 +19,66 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import get_args
 
-from tests.crash.conductor import EFFECTS_OF_AN_ORDER, Outcome, Plan, Run
+from tests.crash.aim import POINTS, SPARED, Tally
+from tests.crash.books import What, Wrong
+from tests.crash.conductor import EFFECTS_OF_AN_ORDER, WHOLE, Outcome, Plan, Run
+from tests.crash.nursery import ANY_INSTANT
 from tests.crash.post import Weather
 from tests.crash.proxy import Troubles
 
 BAD_POST = Weather(late=0.3, hours=6.0, twice=0.3, cut=0.1)
 HURRIED = 1.0  # seconds until a request that hangs is given up
 MEMORY = next((path for path in (Path("/dev/shm"),) if path.is_dir()), None)  # a killed process loses nothing it wrote there
+ENOUGH = 10  # kills for each point, from which on it is wrong if one was never struck
+FRESH = 5  # runs, after which a worker is replaced by a new one
 
 
 def main() -> None:
     asked = _asked()
-    outcomes: list[Outcome] = []
-    until = time.monotonic() + asked.minutes * 60
     waiting = plans(asked)
-    with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn")) as pool:
+    total, whole, until = len(waiting), Sum(), time.monotonic() + asked.minutes * 60
+    with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn"), max_tasks_per_child=FRESH) as pool:
         running: set[Future[Outcome]] = set()
         while running or (waiting and time.monotonic() < until):
             while waiting and len(running) < asked.workers and time.monotonic() < until:
-                running.add(pool.submit(one_run, waiting.pop(0), asked.keep))
+                running.add(pool.submit(one_run, replace(waiting.pop(0), known=whole.tally), asked.keep))
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for one in done:
-                outcomes.append(one.result())
-                print(told(outcomes[-1]), flush=True)
-    print(summary(outcomes))
-    sys.exit(any(o.wrong for o in outcomes) or bool(waiting))
+                outcome = one.result()
+                whole.add(outcome)
+                print(f"{whole.runs} of {total}, {told(outcome)}", flush=True)
+    if waiting:
+        print(f"{len(waiting)} of {total} runs were not begun: the time was over")
+    print(summary(whole))
+    sys.exit(bool(whole.wrong or waiting))
 
 
 def one_run(plan: Plan, keep: Path | None = None) -> Outcome:
     """Plays it in a folder of its own, which stays where `keep` names one and anything was wrong."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a sandbox whose caller was killed in mid request
     folder = Path(tempfile.mkdtemp(prefix="crash-", dir=keep or MEMORY))
-    outcome = asyncio.run(Run(plan, folder).play())
-    if keep is None or not outcome.wrong:
-        shutil.rmtree(folder)
-    return outcome
+    stays = keep is not None
+    try:
+        run = Run(plan, folder)
+        try:
+            outcome = asyncio.run(run.play())
+        except Exception as fault:  # one run that fails does not take the others with it
+            traceback.print_exc()
+            outcome = run.broken_off(fault)
+        stays = stays and bool(outcome.wrong)
+        return outcome
+    finally:
+        if not stays:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def plans(asked: argparse.Namespace) -> list[Plan]:
@@ -70,55 +92,106 @@ def plans(asked: argparse.Namespace) -> list[Plan]:
         Troubles() if asked.network else None, HURRIED if asked.network else 20.0,
     )  # fmt: skip
     whole = replace(plan, seed=asked.seed * 1000 + 999, orders=20, hours=8, kills=0, whole=asked.whole)
-    return [*([whole] if asked.whole else []), *(replace(plan, seed=asked.seed * 1000 + n) for n in range(runs))]
+    found = [*([whole] if asked.whole else []), *(replace(plan, seed=asked.seed * 1000 + n) for n in range(runs))]
+    return [one for one in found if asked.only in (None, one.seed)]
 
 
 def told(o: Outcome) -> str:
     p = o.plan
     line = (
-        f"seed {p.seed}: {p.orders} orders, {o.effects} effects, {sum(o.kills.values())} kills, {o.lives} lives,"
+        f"seed {p.seed}: {p.orders} orders, {o.effects} effects, {sum(o.tally.struck.values())} kills, {o.lives} lives,"
         f" {o.acknowledged} webhooks acknowledged, {sum(o.faults.values())} faults, {o.seconds:.0f} s,"
         f" {o.used[0]:.0f} + {o.used[1]:.0f} s of processor time: {len(o.wrong)} wrong"
     )
-    return "\n".join([line, *(f"  WRONG {wrong}" for wrong in o.wrong)])
+    again = f"  again: the same command with --only {p.seed}"
+    return "\n".join([line, *(f"  WRONG, {wrong}" for wrong in o.wrong), *([again] if o.wrong else [])])
 
 
-def summary(outcomes: list[Outcome]) -> str:
-    kills, points, steps, exceptions, faults = Counter[str](), set[str](), Counter[str](), Counter[str](), Counter[str]()
-    for o in outcomes:
-        kills += o.kills
-        points |= o.points
-        steps += o.steps
-        exceptions += o.exceptions
-        faults += o.faults
-    rare = sorted(points - kills.keys())
-    whole = (
-        f"{len(outcomes)} runs, {sum(o.plan.orders for o in outcomes)} orders, {sum(o.effects for o in outcomes)} effects,"
-        f" {sum(kills.values())} kills, {sum(o.lives for o in outcomes)} lives,"
-        f" {sum(o.acknowledged for o in outcomes)} webhooks acknowledged, {sum(faults.values())} faults of the network,"
-        f" {sum(o.seconds for o in outcomes) / 60:.1f} minutes"
+class Sum:
+    """What all runs came to; the outcomes themselves are not kept."""
+
+    def __init__(self) -> None:
+        self.runs = self.orders = self.effects = self.lives = self.acknowledged = self.doubled = 0
+        self.used = 0.0
+        self.tally = Tally()
+        self.steps, self.exceptions, self.faults = Counter[str](), Counter[str](), Counter[str]()
+        self.found: list[tuple[int, Wrong]] = []  # with the seed
+
+    def add(self, o: Outcome) -> None:
+        self.runs += 1
+        self.orders += o.plan.orders
+        self.effects += o.effects
+        self.lives += o.lives
+        self.acknowledged += o.acknowledged
+        self.doubled += o.doubled
+        self.used += sum(o.used)
+        self.tally += o.tally
+        self.steps += o.steps
+        self.exceptions += o.exceptions
+        self.faults += o.faults
+        self.found += [(o.plan.seed, wrong) for wrong in o.wrong]
+
+    @property
+    def kills(self) -> int:
+        return sum(self.tally.struck.values())
+
+    @property
+    def spared(self) -> list[str]:
+        """Points at which no life ended, though there were kills enough for each."""
+        return self.tally.missed() if self.kills >= ENOUGH * len(POINTS) else []
+
+    @property
+    def wrong(self) -> int:
+        return len(self.found) + len(self.spared)
+
+
+def summary(whole: Sum) -> str:
+    kinds = Counter(wrong.what for _, wrong in whole.found)
+    return "\n".join(
+        [
+            "",
+            _sizes(whole),
+            *_points(whole),
+            f"steps off the straight way: {dict(whole.steps)}",
+            f"exceptions: {dict(whole.exceptions)}",
+            *([f"faults: {dict(whole.faults)}"] if whole.faults else []),
+            f"lines refunded by an agent between our look-up and our refund, each told unless said otherwise: {whole.doubled}",
+            "wrong: " + ", ".join(f"{what} {kinds[what]}" for what in get_args(What)),
+            *(f"  seed {seed}: {wrong}" for seed, wrong in whole.found),
+            *(f"  no life ended at: {point}" for point in whole.spared),
+        ]
     )
-    lines = [
-        "",
-        whole,
-        f"killed at {len(kills) - 1} named points: " + ", ".join(f"{point} {n}" for point, n in kills.most_common()),
-        *([f"never killed at: {', '.join(rare)}"] if rare else []),
-        f"steps off the straight way: {dict(steps)}",
-        f"exceptions: {dict(exceptions)}",
-        *([f"faults: {dict(faults)}"] if faults else []),
-        f"lines refunded by an agent between our look-up and our refund: {sum(o.doubled for o in outcomes)}",
-        f"wrong: {sum(len(o.wrong) for o in outcomes)}",
-    ]
-    return "\n".join(lines)
+
+
+def _sizes(whole: Sum) -> str:
+    return (
+        f"{whole.runs} runs, {whole.orders} orders, {whole.effects} effects, {whole.kills} kills, {whole.lives} lives,"
+        f" {whole.acknowledged} webhooks acknowledged, {sum(whole.faults.values())} faults of the network,"
+        f" {whole.used:.0f} s of processor time"
+    )
+
+
+def _points(whole: Sum) -> Iterator[str]:
+    """Each with how often a life ended there, of how often it was passed."""
+    if not whole.kills:
+        return
+    tally = whole.tally
+    at_any = sum(tally.struck[name] for name in (ANY_INSTANT, WHOLE))
+    yield f"kills at any instant: {at_any}; at named points, of so many times they were passed:"
+    for point in sorted(tally.points | (tally.struck.keys() - {ANY_INSTANT, WHOLE})):
+        yield f"  {tally.struck[point]:6} of {tally.passed[point]:8} {point}"
+    for point, why in SPARED.items():
+        yield f"       - of {tally.passed[point]:8} {point}: {why}"
 
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.crash.run", description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--effects", type=int, default=1000)
-    parser.add_argument("--orders", type=int, default=300, help="of one run")
-    parser.add_argument("--hours", type=float, default=16.0, help="within which they are bought")
+    parser.add_argument("--orders", type=int, default=60, help="of one run")
+    parser.add_argument("--hours", type=float, default=4.0, help="within which they are bought")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", type=int, help="only the run of this seed, as it is told beside what was wrong")
     parser.add_argument("--whole", type=int, default=0, help="kills of `instep run` itself, in real time, beside the others")
     parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="after which no run is begun any more")

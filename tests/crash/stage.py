@@ -11,7 +11,7 @@ import yaml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connectors.mirakl.amounts import No
-from engine.demo.outside import Outside
+from engine.demo.outside import Outside, Post
 from engine.facts.outside import Clock
 
 CLIENT = "crash"
@@ -28,7 +28,10 @@ _SECRET = {"api_key", "webhook_token", "access_token", "webhook_secret", "token"
 
 
 class Stage(Outside):
-    """The demo's outside with money and calls enough. `raced` are lines an agent refunded between our look-up and our send."""
+    """The demo's outside with money and calls enough. `raced` are lines an agent refunded between our look-up and our send.
+
+    A parcel nobody announced stays at the warehouse's dock, and is booked in, with what was found in it, once it is announced.
+    """
 
     def __init__(self, clock: Clock, books: Path) -> None:
         super().__init__(clock, books)
@@ -36,6 +39,7 @@ class Stage(Outside):
         self.returns.calls_per_day = 10**9
         self.raced: set[str] = set()
         self._waiting: dict[str, tuple[str, str]] = {}
+        self._dock: dict[tuple[str, int, int], Mapping[str, Mapping[str, int]]] = {}  # what was found in a parcel
         self.market.app = self._watched(self.market.app)  # type: ignore[assignment]
 
     def _watched(self, app: ASGIApp) -> ASGIApp:
@@ -51,6 +55,25 @@ class Stage(Outside):
                         self.raced.add(line)
 
         return watching
+
+    def posted(self) -> list[Post]:
+        for parcel, found in list(self._dock.items()):
+            if reference := self._expected(*parcel):
+                del self._dock[parcel]
+                self.warehouse.arrive(reference)
+                if found:
+                    self.warehouse.inspect(reference, found)
+        return super().posted()
+
+    def _arrive(self, order: str, parcel: int, rma: int) -> None:
+        super()._arrive(order, parcel, rma)
+        if not self._expected(order, parcel, rma):
+            self._dock[order, parcel, rma] = {}
+
+    def _looked_into(self, order: str, parcel: int, rma: int, found: Mapping[str, Mapping[str, int]]) -> None:
+        super()._looked_into(order, parcel, rma, found)
+        if (order, parcel, rma) in self._dock:
+            self._dock[order, parcel, rma] = found
 
     def _pay_refunds(self, order: str) -> None:
         self.market.world.pay_refunds(order)

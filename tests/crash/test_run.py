@@ -5,9 +5,11 @@ At full size: `python -m tests.crash.run`.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.crash.conductor import Outcome, Plan
+from tests.crash.conductor import Outcome, Plan, Run
 from tests.crash.post import Weather
 from tests.crash.proxy import Troubles
 from tests.crash.run import BAD_POST, HURRIED, one_run
@@ -16,7 +18,7 @@ from tests.crash.run import BAD_POST, HURRIED, one_run
 def held(outcome: Outcome, *, kills: int = 0, effects: int) -> None:
     """Every promise, and that something was tried at all."""
     assert outcome.wrong == []
-    assert sum(outcome.kills.values()) >= kills
+    assert sum(outcome.tally.struck.values()) >= kills
     assert outcome.effects >= effects
 
 
@@ -28,7 +30,7 @@ def test_killed_again_and_again_nothing_is_lost_and_nothing_done_twice() -> None
 def test_killed_again_and_again_over_many_orders() -> None:
     outcome = one_run(Plan(2, orders=25, hours=6, kills=45, agents=True))
     held(outcome, kills=25, effects=80)
-    assert len(outcome.kills) >= 5
+    assert len(outcome.tally.struck) >= 15
 
 
 @pytest.mark.long
@@ -49,3 +51,19 @@ def test_a_bad_network_and_kills_together_change_no_books() -> None:
     weather = Weather(late=0.3, hours=3.0, twice=0.3, cut=0.1)
     plan = Plan(5, orders=12, hours=6, kills=12, agents=True, weather=weather, troubles=Troubles(), timeout=HURRIED)
     held(one_run(plan), kills=6, effects=35)
+
+
+def test_a_run_that_fails_tells_so_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failed(_: Run) -> Outcome:
+        raise RuntimeError("the sandbox is gone")
+
+    monkeypatch.setattr(Run, "play", failed)
+    monkeypatch.setattr("tests.crash.run.MEMORY", tmp_path)
+    outcome = one_run(Plan(6, orders=1, hours=1))
+    assert [str(wrong) for wrong in outcome.wrong] == ["fault: the run ended early: RuntimeError: the sandbox is gone"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.long
+def test_a_service_that_is_down_while_parcels_arrive_announces_them_late_and_the_books_are_right() -> None:
+    held(one_run(Plan(1, orders=8, hours=1, down=14)), effects=20)
