@@ -9,10 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from engine import cli
+from engine.facts.effects import EffectState
 from engine.facts.outside import installed_actions
-from engine.simulate.races.moves import Move
+from engine.simulate.races.moves import Move, Moves, Taken
 from engine.simulate.races.racing import Raced, race, why_not
 from engine.simulate.races.search import Limits
+from engine.simulate.races.state import State
 from engine.simulate.races.written import scenario_file
 from engine.simulate.suite import suites
 from engine.simulate.trying import Tried
@@ -67,6 +69,23 @@ def test_orders_that_are_left_out_lead_nowhere_else(root: Path, monkeypatch: pyt
     assert spared.states == whole.states
     assert spared.spared > whole.spared
     assert spared.transitions < whole.transitions
+
+
+def test_a_refusal_that_passes_by_itself_is_tried_again_as_the_service_does(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule_set, scenario = of_client(root, "acme", "A return that is approved and then called off")
+    tried: list[tuple[str, str]] = []
+    anew = Moves._anew
+
+    def noted(self: Moves, state: State, effect: EffectState) -> Taken:
+        taken = anew(self, state, effect)
+        after = taken.state.play.memory.effect(effect.key)
+        tried.append((effect.reason, after.status if after else "withdrawn"))
+        return taken
+
+    monkeypatch.setattr(Moves, "_anew", noted)
+    assert race(rule_set, scenario, QUICK).breaches == ()
+    assert {reason for reason, _ in tried} == {"balance_too_low"}
+    assert "planned" in {after for _, after in tried}
 
 
 def test_races_come_out_the_same_every_time(root: Path) -> None:

@@ -207,7 +207,11 @@ class Moves:
             yield from self._sends(state, round_.begun)
         elif round_ is not None:
             yield Move("begin", frozenset({ENGINE}), lambda: self._begin(state))
-        due = self.engine.due_now(state)
+        found = self.engine.due_now(state)
+        for effect in found:
+            if effect.status == "refused":
+                yield Move(f"try {effect.key} again", frozenset({ENGINE}), partial(self._anew, state, effect))
+        due = [effect for effect in found if effect.status != "refused"]
         money = [e for e in due if self.engine.about_units(e)]
         if round_ is None and money:
             touches = frozenset({ENGINE, *(t for e in money for t in self._records(state, e))})
@@ -215,6 +219,12 @@ class Moves:
         for effect in due:
             if not self.engine.about_units(effect):
                 yield from self._other(state, effect)
+
+    def _anew(self, state: State, effect: EffectState) -> Taken:
+        """What it was refused for passes by itself, and may have."""
+        after, decision = self.engine.step(state, Step("anew", effect.key))
+        told = Told("sent", f"{effect.key}: tried again, {effect.reason} may have passed", {"retry": effect.action})
+        return self._taken(state, after, (told,), decision)
 
     def _records(self, state: State, effect: EffectState) -> frozenset[str]:
         shown = state.outside.shows(order_of(effect))
@@ -340,7 +350,7 @@ class Moves:
     # Time, people and restarts.
 
     def _time(self, state: State) -> Iterator[Move]:
-        dues = [self.engine.due(state, e) for e in state.play.memory.effects if e.status in {"planned", "unsure"}]
+        dues = [self.engine.due(state, e) for e in state.play.memory.effects if e.status in protocol.DISPATCHED]
         wake = state.wake_at if state.wake_at is not None and state.wake_at <= self.horizon else None
         coming = [*dues, wake, *(act.at for act in state.acts), *(r.at for r in state.outside.under_way)]
         at = min((t for t in coming if t is not None and t > state.now), default=None)

@@ -28,6 +28,7 @@ from engine.simulate.races.outside import Outside, order_of
 from engine.simulate.races.state import Round, State, seen_key
 
 UNITS = ("units",)
+DISPATCHED = frozenset({"planned", "unsure", "refused"})
 
 
 @dataclass(slots=True)
@@ -60,15 +61,15 @@ class Engine:
         return due_at(effect, self.rule_set, self.zone, state.play.case().opened_at)
 
     def due_now(self, state: State) -> list[EffectState]:
-        """What the dispatcher would serve now."""
+        """What the dispatcher would serve now, with the refusals that may have passed."""
         found = []
         for effect in state.play.memory.effects:
-            if effect.status not in {"planned", "unsure"}:
+            if effect.status not in DISPATCHED:
                 continue
             due = self.due(state, effect)
             if due is None or due > state.now:
                 continue
-            if effect.status == "unsure" or not sending.blocked(effect, state.play.memory.effects):
+            if effect.status != "planned" or not sending.blocked(effect, state.play.memory.effects):
                 found.append(effect)
         return found
 
