@@ -17,7 +17,7 @@ from engine.decide.renamed import renamed
 from engine.decide.resolve import Blocked, Conflict, resolve
 from engine.decide.view import View, view_of
 from engine.facts.case import Case
-from engine.facts.derive import derive
+from engine.facts.derive import Given, derived
 from engine.facts.effects import EffectState
 from engine.facts.values import Money, Rec
 from engine.language.ruleset import Condition, RuleSet
@@ -56,7 +56,9 @@ class Decision:
 
 def decide(rule_set: RuleSet, case: Case, memory: Memory, now: datetime, previous: Pass | None = None) -> Decision:
     """Same rule set, same facts, same memory, same `now`: same decision. `previous` only spares work."""
-    memory, view = _settle_from_facts(rule_set, case, renamed(memory, rule_set.renames), now)
+    if previous is not None and previous.rule_set != rule_set.hash:
+        previous = None
+    memory, view = _settle_from_facts(rule_set, case, renamed(memory, rule_set.renames), now, previous)
     if view.env["case"]["out_of_scope"] is True:
         return _nothing(rule_set, case, memory, now, view)
     given = answers_given(view, rule_set, memory.answers)
@@ -68,11 +70,19 @@ def decide(rule_set: RuleSet, case: Case, memory: Memory, now: datetime, previou
     )
 
 
-def _settle_from_facts(rule_set: RuleSet, case: Case, memory: Memory, now: datetime) -> tuple[Memory, View]:
-    """What the facts show to be done is done: an unsure refund that is seen, a planned one somebody else made."""
+def _settle_from_facts(
+    rule_set: RuleSet, case: Case, memory: Memory, now: datetime, previous: Pass | None
+) -> tuple[Memory, View]:
+    """What the facts show to be done is done: an unsure refund that is seen, a planned one somebody else made.
+
+    Facts are derived anew only where something they are derived from is not what it was in the `previous` pass.
+    """
+    known = None if previous is None else previous.view
     answers = {key: answer.answer for key, answer in memory.answers.items()}
     for _ in range(3):  # each round can only settle effects, and settling changes facts at most once more
-        facts = derive(rule_set.vocabulary, case, memory.effects, answers)
+        given = Given.of(case, memory.effects, answers)
+        as_known = known is not None and given.is_that_of(known.facts.given)
+        facts = known.facts if known is not None and as_known else derived(rule_set.vocabulary, given)
         after = memory
         for key, refund in facts.matches.items():
             effect = after.effect(key)
@@ -86,7 +96,7 @@ def _settle_from_facts(rule_set: RuleSet, case: Case, memory: Memory, now: datet
         if after is memory:
             break
         memory = after
-    return memory, view_of(rule_set, facts)
+    return memory, known if known is not None and known.facts is facts else view_of(rule_set, facts)
 
 
 def _done_by_others(effect: EffectState, units: dict[str, Rec]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from engine.decide.memory import Memory, Occurrence, RuleItem
 from engine.decide.propose import Claim
 from engine.decide.resolve import Granted
-from engine.facts.effects import EffectState
+from engine.facts.effects import UNSENT, EffectState
 from engine.facts.refunds import payload
 from engine.facts.units import time_of
 from engine.facts.values import Rec
@@ -21,7 +21,6 @@ from engine.language.ruleset import AtMost, Mode, RuleSet
 FLAPPING_WINDOW = timedelta(hours=24)
 FLAPPING_COUNT = 3  # a repeatable subject may come this often in the window, then a person is told
 SHADOW = "shadow:"  # what effects, occurrences and exceptions of shadow rules are named by, so that they meet no live one
-UNSENT = frozenset({"planned", "withdrawn"})
 TOOK_PLACE = frozenset({"performing", "unsure", "settled"})
 
 

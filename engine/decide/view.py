@@ -100,6 +100,8 @@ def _index(facts: Facts) -> Index:
 def changed(before: View, after: View) -> Changes:
     """The facts whose value differs, as `kind.field`, plus the bare kinds of which one came or went."""
     found: dict[str, set[str]] = {}
+    if before is after:
+        return found
     for kind in before.index.keys() | after.index.keys():
         old, new = before.index.get(kind, {}), after.index.get(kind, {})
         for key in old.keys() | new.keys():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import is_
+from typing import Any, Self
 
 from engine.facts.account import open_account
 from engine.facts.allocate import exact
 from engine.facts.assemble import Builder, OrderLine
 from engine.facts.case import Case
 from engine.facts.coverage import Covered, cover
-from engine.facts.effects import EffectState
+from engine.facts.effects import UNSENT, EffectState
 from engine.facts.numbering import Sent, rma_claimants, tie_rma_units, tie_store_refunds, vague_groups
 from engine.facts.outcomes import effect_records
 from engine.facts.relations import Related, relate
@@ -23,14 +24,46 @@ COVERAGE_RULE = "coverage_unclear"  # the rule whose answers say what a refund b
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """All that facts are derived from: the case, the effects that tell something, and what people said of refunds by others."""
+
+    case: Case
+    effects: tuple[EffectState, ...]
+    said: Mapping[str, str]
+
+    @classmethod
+    def of(cls, case: Case, effects: Iterable[EffectState], answers: Mapping[tuple[str, str], str]) -> Self:
+        """An effect that was never sent and only waits tells nothing."""
+        telling = (e for e in effects if e.ever_sent or e.status not in UNSENT or e.reason or e.receipt)
+        return cls(case, tuple(telling), {item: answer for (rule, item), answer in answers.items() if rule == COVERAGE_RULE})
+
+    def is_that_of(self, other: Given) -> bool:
+        """Whether the same facts come of both: the very same records, equal effects and answers."""
+        mine, theirs = self.case, other.case
+        return (
+            mine.id == theirs.id
+            and mine.opened_at == theirs.opened_at
+            and _identical(mine.records, theirs.records)
+            and _identical(mine.client, theirs.client)
+            and self.effects == other.effects
+            and self.said == other.said
+        )
+
+
+def _identical(some: Sequence[object], others: Sequence[object]) -> bool:
+    return len(some) == len(others) and all(map(is_, some, others))
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of a case, derived.
 
     `records` holds every kind that has a plural; `plurals` tells the names. `matches` are unsure effects whose refund or
     cancellation is seen, with its id. `unfit` are RMA units that are no piece of this order. `claimants` tells for each unit
-    which RMA units and store refunds mean it.
+    which RMA units and store refunds mean it. `given` is all they were derived from.
     """
 
+    given: Given
     case: Rec
     order: Rec | None
     records: Mapping[str, Items]
@@ -49,7 +82,7 @@ class Facts:
 def derive(
     vocabulary: Vocabulary,
     case: Case,
-    effects: Sequence[EffectState],
+    effects: Iterable[EffectState],
     answers: Mapping[tuple[str, str], str],
 ) -> Facts:
     """The facts of a case, given what became of its effects and what people answered. Pure, and the same for any order of
@@ -57,17 +90,17 @@ def derive(
 
     An RMA or sale that belongs to several orders shows only the parts whose order line is here.
     """
+    return derived(vocabulary, Given.of(case, effects, answers))
+
+
+def derived(vocabulary: Vocabulary, given: Given) -> Facts:
+    """The same of what was gathered already."""
     with exact():
-        return _derive(Builder(vocabulary), vocabulary, case, effects, answers)
+        return _derive(Builder(vocabulary), vocabulary, given)
 
 
-def _derive(
-    builder: Builder,
-    vocabulary: Vocabulary,
-    case: Case,
-    effects: Sequence[EffectState],
-    answers: Mapping[tuple[str, str], str],
-) -> Facts:
+def _derive(builder: Builder, vocabulary: Vocabulary, given: Given) -> Facts:
+    case, effects, said = given.case, given.effects, given.said
     records: Related = {}
     for state in (*case.records, *case.client):
         records.setdefault(state.kind, {})[state.key] = builder.record(state)
@@ -77,7 +110,6 @@ def _derive(
     ties = Ties.of(lines)
     _show_only_ours(case, records, ties)
     sent = Sent.of(effects)
-    said = {item: answer for (rule, item), answer in answers.items() if rule == COVERAGE_RULE}
     claimants = rma_claimants(records.get("rma", {}).values(), ties, sent)
     tie_rma_units(claimants, sent, said)
     groups = [frozenset(line.key for line in lines) for lines in vague_groups(claimants)]
@@ -88,6 +120,7 @@ def _derive(
     _put_in_shipments(records)
     units = {unit.key: unit for line in lines for unit in line["units"]}
     return Facts(
+        given=given,
         case=_case_record(case, order, records),
         order=order,
         records=_by_kind(vocabulary, records, units, effect_records(builder, effects, units, covered.read_back)),

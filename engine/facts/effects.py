@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 EffectStatus = Literal["planned", "performing", "unsure", "settled", "settled_elsewhere", "refused", "withdrawn"]
+UNSENT = frozenset({"planned", "withdrawn"})  # what waits, and what nobody asks for any more
 
 
 @dataclass(frozen=True, slots=True)
