@@ -150,11 +150,8 @@ def _raise(seen: Seen, standing: Standing, raising: Raise, opened: dict[str, Exc
 def _unlisted(seen: Seen) -> Iterable[ExceptionState]:
     """A value that came and is not in the list: once per value, naming every fact that holds it."""
     facts: dict[tuple[str, str], list[str]] = {}
-    for kind, recs in seen.view.index.items():
-        for rec in recs.values():
-            for name, value in rec.items():
-                if value.__class__ is Unreadable:
-                    facts.setdefault((f"{kind}.{name}", value.raw), []).append(f"{rec.item}.{name}")
+    for rec, name in seen.view.unreadable:
+        facts.setdefault((f"{rec.kind}.{name}", rec[name].raw), []).append(f"{rec.item}.{name}")
     for (name, raw), named in sorted(facts.items()):
         yield _built_in(
             seen,

@@ -127,8 +127,7 @@ def env_for(rule: Rule, rec: Rec | None, view: View, by_item: Mapping[str, Answe
     if rec is None or rule.each is None:
         return {**view.env, "answer": by_item[""]} if "" in by_item else view.env
     env = view.bound(rule.each.name, rec)
-    env["answer"] = by_item.get(rec.item, view.env["answer"])
-    return env
+    return {**env, "answer": by_item[rec.item]} if by_item and rec.item in by_item else env
 
 
 def _evaluate(rule: Rule, view: View, by_item: Mapping[str, Answers], looked_at: Looked) -> dict[str, Truth]:

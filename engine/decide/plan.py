@@ -38,9 +38,9 @@ class Plan:
 
 def plan(rule_set: RuleSet, live: Sequence[Granted], shadow: Sequence[Granted], memory: Memory, now: datetime) -> Plan:
     """Plan what is granted and not yet under way or done. What shadow rules plan stands apart, and is never sent."""
-    both = [_Outbox.of(rule_set, mode, memory, now) for mode in ("live", "shadow")]
-    for outbox, granted in zip(both, (live, shadow), strict=True):
-        outbox.fill(granted)
+    both = [_Outbox.filled(rule_set, "live", memory, now, live)]
+    if shadow or _has_shadows(memory):
+        both.append(_Outbox.filled(rule_set, "shadow", memory, now, shadow))
     effects = {key: effect for outbox in both for key, effect in outbox.kept().items()}
     wakes = [wake for outbox in both for wake in outbox.wakes]
     return Plan(
@@ -59,6 +59,10 @@ def free_claims(claims: Sequence[Claim], memory: Memory, unit_actions: frozenset
     return tuple(
         c for c in claims if c.unit["settled"] is not True and c.unit["in_flight"] is not True and c.unit.key not in named
     )
+
+
+def _has_shadows(memory: Memory) -> bool:
+    return any(e.mode == "shadow" for e in memory.effects) or any(key.startswith(SHADOW) for key in memory.occurrences)
 
 
 @dataclass(slots=True)
@@ -81,11 +85,11 @@ class _Outbox:
     wakes: list[datetime] = field(default_factory=list)
 
     @classmethod
-    def of(cls, rule_set: RuleSet, mode: Mode, memory: Memory, now: datetime) -> _Outbox:
+    def filled(cls, rule_set: RuleSet, mode: Mode, memory: Memory, now: datetime, granted: Sequence[Granted]) -> _Outbox:
         mine = [e for e in memory.effects if e.mode == mode]
         shadow = mode == "shadow"
         sent = (e.key for e in memory.effects if e.mode == "live" and e.status not in UNSENT)
-        return cls(
+        outbox = cls(
             rule_set,
             mode,
             now,
@@ -94,8 +98,10 @@ class _Outbox:
             {e.key: e for e in mine if e.status in UNSENT},
             {key: each for key, each in memory.occurrences.items() if key.startswith(SHADOW) is shadow},
         )
+        outbox._fill(granted)
+        return outbox
 
-    def fill(self, granted: Iterable[Granted]) -> None:
+    def _fill(self, granted: Iterable[Granted]) -> None:
         for one in granted:
             if one.proposal.claims:
                 self._units(one)
@@ -134,7 +140,7 @@ class _Outbox:
             line: Rec = ordered[0].unit["line"]
             params = {
                 **payload(line, [c.unit for c in ordered], reason=reason),
-                **{k: v for k, v in one.proposal.params.items() if k != "reason"},
+                **{k: v for k, v in one.proposal.values.items() if k != "reason"},
             }
             key = self._key(one, "+".join(c.unit.key for c in ordered))
             if key not in self.done:
@@ -151,7 +157,7 @@ class _Outbox:
 
     def _subject_key(self, one: Granted) -> str:
         spec, proposal = one.proposal.use.spec, one.proposal
-        wanted = f"={proposal.params.get(spec.sets)}" if spec.sets else ""
+        wanted = f"={proposal.value}" if spec.sets else ""
         return self._key(one, f"{proposal.subject}{wanted}")
 
     def _repeatable(self, one: Granted, base: str) -> None:
@@ -239,7 +245,7 @@ def _meant_by(claim: Claim) -> tuple[str, ...]:
 
 def _reason(rule_set: RuleSet, one: Granted, claim: Claim) -> str:
     """The rule's reason, else the one the customer gave if the outside has a code for it, else none."""
-    stated = one.proposal.params.get("reason")
+    stated = one.proposal.values.get("reason")
     if isinstance(stated, str):
         return stated
     given = claim.claimant.get("reason")

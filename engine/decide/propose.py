@@ -24,14 +24,21 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An action a rule asks for. `claims` where its subject is units, else `subject` and the things it is about."""
+    """An action a rule asks for. `claims` where its subject is units, else `subject` and the things it is about. `values` are
+    what its parameters came to.
+    """
 
     standing: Standing
     use: ActionUse
     claims: tuple[Claim, ...] = ()
     subject: str = ""
     about: frozenset[str] = frozenset()
-    params: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The parameters as the outside is given them. Most proposals are of what was sent long ago, and nobody asks."""
+        return self.values if self.claims else {name: given_parameter(value) for name, value in self.values.items()}
 
     @property
     def rank(self) -> int:
@@ -41,7 +48,7 @@ class Proposal:
     def value(self) -> Any:
         """The wanted value, where the action sets a status; parameters that must agree otherwise."""
         if self.use.spec.sets:
-            return self.params.get(self.use.spec.sets)
+            return given_parameter(self.values.get(self.use.spec.sets))
         return tuple(sorted((k, str(v)) for k, v in self.params.items() if k not in self.use.spec.subject))
 
 
@@ -151,11 +158,10 @@ def _proposal(standing: Standing, use: ActionUse, proposals: list[Proposal]) -> 
         claims, unfit = _claims(values.pop("units", None))
         lacking.extend(unfit)
         if claims:
-            proposals.append(Proposal(standing, use, claims, params=values))
+            proposals.append(Proposal(standing, use, claims, values=values))
         return tuple(lacking)
     subject, about = _subject(use, values)
-    params = {k: given_parameter(v) for k, v in values.items()}
-    proposals.append(Proposal(standing, use, subject=subject, about=about, params=params))
+    proposals.append(Proposal(standing, use, subject=subject, about=about, values=values))
     return tuple(lacking)
 
 

@@ -52,13 +52,15 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    granted: tuple[Granted, ...]
-    blocked: tuple[Blocked, ...]
-    conflicts: tuple[Conflict, ...]
+    granted: tuple[Granted, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
 
 
 def resolve(proposals: Sequence[Proposal], vetoes: Sequence[Veto]) -> Resolution:
     """Vetoes first, then claims unit by unit, then vetoes on what is only part of a line."""
+    if not proposals:
+        return Resolution()
     blocked: list[Blocked] = []
     conflicts: list[Conflict] = []
     plain = [v for v in vetoes if not v.forbid.partial]

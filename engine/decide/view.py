@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from engine.facts.derive import Facts
-from engine.facts.values import Items, Money, Rec
+from engine.facts.values import Items, Money, Rec, Unreadable
 from engine.language.ruleset import Each, RuleSet
 from engine.language.tables.table import Decided, Table
 
@@ -28,14 +28,24 @@ class Answers(dict[str, str | None]):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Facts with derived facts filled in, `env` the names every rule sees, `index` every record and item by kind and key."""
+    """Facts with derived facts filled in, `env` the names every rule sees, `index` every record and item by kind and key.
+    `unreadable` are the fields whose value came and means nothing to us.
+    """
 
     facts: Facts
     env: Mapping[str, Any]
     index: Index
+    unreadable: list[tuple[Rec, str]]
+    _bound: dict[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict)
 
-    def bound(self, name: str, rec: Rec) -> dict[str, Any]:
-        """The names seen by an evaluation for `rec`: it, what holds it, and the names everyone sees."""
+    def bound(self, name: str, rec: Rec) -> Mapping[str, Any]:
+        """The names seen by an evaluation for `rec`: it, what holds it, and the names everyone sees. One for all who ask."""
+        known = self._bound.get((name, id(rec)))
+        if known is None:
+            known = self._bound[name, id(rec)] = self._names(name, rec)
+        return known
+
+    def _names(self, name: str, rec: Rec) -> Mapping[str, Any]:
         env = dict(self.env)
         holder = rec.parent
         while holder is not None:
@@ -56,19 +66,22 @@ class View:
 
 def view_of(rule_set: RuleSet, facts: Facts) -> View:
     """Fill in the derived facts, in their order, and index everything."""
-    index = _index(facts)
+    unreadable: list[tuple[Rec, str]] = []
+    index = _index(facts, unreadable)
     env: dict[str, Any] = {**facts.env(), "params": rule_set.params, "answer": Answers()}
-    view = View(facts, env, index)
+    view = View(facts, env, index, unreadable)
     for table in rule_set.tables.values():
         settled = table.under(rule_set.params)
         index[table.id] = {key: _decided(settled, rec) for key, rec in index.get(table.kind, {}).items()}
-    seen: dict[str, list[tuple[Rec, dict[str, Any]]]] = {}
+    seen: dict[str, list[tuple[Rec, Mapping[str, Any]]]] = {}
     for fact in rule_set.facts:
         if fact.kind not in seen:
             seen[fact.kind] = [(rec, view.bound(fact.kind, rec)) for rec in index.get(fact.kind, {}).values()]
         value = fact.expression.value
         for rec, names in seen[fact.kind]:
-            rec[fact.name] = value(names)
+            rec[fact.name] = found = value(names)
+            if found.__class__ is Unreadable:
+                unreadable.append((rec, fact.name))
     return view
 
 
@@ -78,7 +91,8 @@ def _decided(table: Table, rec: Rec) -> Rec:
     return made
 
 
-def _index(facts: Facts) -> Index:
+def _index(facts: Facts, unreadable: list[tuple[Rec, str]]) -> Index:
+    """Everything that can be reached, sorted. Fields that could not be read are noted on the way."""
     index: Index = {}
     waiting: list[Rec] = [facts.case, *(rec for records in facts.records.values() for rec in records)]
     while waiting:
@@ -87,14 +101,16 @@ def _index(facts: Facts) -> Index:
         if rec.key in of_kind:
             continue
         of_kind[rec.key] = rec
-        for value in rec.values():
+        for name, value in rec.items():
             if value.__class__ in HOLD_NONE:
                 continue
             if isinstance(value, Rec):
                 waiting.append(value)
             elif isinstance(value, Items):
                 waiting.extend(v for v in value if isinstance(v, Rec))
-    return {kind: dict(sorted(recs.items())) for kind, recs in sorted(index.items())}
+            elif value.__class__ is Unreadable:
+                unreadable.append((rec, name))
+    return {kind: dict(sorted(recs.items())) if len(recs) > 1 else recs for kind, recs in sorted(index.items())}
 
 
 def changed(before: View, after: View) -> Changes:
