@@ -13,7 +13,7 @@ from engine.decide.plan import SHADOW
 from engine.decide.propose import Lack
 from engine.decide.resolve import Blocked, Conflict
 from engine.decide.view import View
-from engine.facts.values import Items, Rec, Unreadable, moved
+from engine.facts.values import Items, Rec, moved
 from engine.language.ruleset import Mode, Raise, Rule, RuleSet
 
 BUILT_IN = frozenset({"undecided", "unlisted_value", "conflict", "flapping", "unhandled_outcome", "promise_broken"})

@@ -12,6 +12,7 @@ from engine.facts.outside import Action
 from engine.facts.schema import Type, Vocabulary
 from engine.language.batches import Cadence
 from engine.language.readers import ReadersOf
+from engine.language.unread import Unread
 from engine.problems import Place
 
 if TYPE_CHECKING:
@@ -251,9 +252,10 @@ class RuleSet:
 
     `tables` are the decision tables by name; their outputs are among the `facts`. `reading` lists for each fact (`rma.status`,
     or a bare kind) the rules that read it, straight or through derived facts; `readers` those that read it straight, found by
-    value where they ask for one. `derived` are the derived facts by name. `renames` are the new ids of rules by their earlier
-    ones. `mappings` are those of each kind of event; `mapping_hash` is over them and the words they write, "" where it is not
-    known. Batches and days are in `time_zone`. `max_new_effects` is how many effects an activation may send by itself.
+    value where they ask for one; `unread` tells of which records nothing does. `derived` are the derived facts by name.
+    `renames` are the new ids of rules by their earlier ones. `mappings` are those of each kind of event; `mapping_hash` is over
+    them and the words they write, "" where it is not known. Batches and days are in `time_zone`. `max_new_effects` is how many
+    effects an activation may send by itself.
     """
 
     client: str
@@ -276,12 +278,14 @@ class RuleSet:
     time_zone: str = "UTC"
     max_new_effects: int = 20
     readers: ReadersOf = field(init=False, repr=False, compare=False)
+    unread: Unread = field(init=False, repr=False, compare=False)
     derived: Mapping[str, DerivedFact] = field(init=False, repr=False, compare=False)
     renames: Mapping[str, str] = field(init=False, repr=False, compare=False)
     _by_id: Mapping[str, Rule] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "readers", ReadersOf(self.rules, self.vocabulary))
+        object.__setattr__(self, "unread", Unread(self.rules, self.facts, self.promises, self.vocabulary))
         object.__setattr__(self, "derived", MappingProxyType({f"{f.kind}.{f.name}": f for f in self.facts}))
         object.__setattr__(self, "renames", MappingProxyType({rule.was: rule.id for rule in self.rules if rule.was}))
         object.__setattr__(self, "_by_id", MappingProxyType({rule.id: rule for rule in self.rules}))

@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from engine.decide.again import again
 from engine.decide.decision import Decision, decide
-from engine.decide.match import Pass
 from engine.decide.memory import Memory
 from engine.decide.outcomes import WrongState, merged
 from engine.decide.people import NotPossible
@@ -108,7 +108,7 @@ class Held:
     """What is kept of a case between its decisions."""
 
     memory: Memory
-    basis: Pass | None = None
+    last: Decision | None = None  # under the rule set in force
     digest: str = ""
     due: datetime | None = None  # when the next of its effects leaves
 
@@ -174,7 +174,7 @@ class Replay:
         self._zone = ZoneInfo(rule_set.time_zone)
         self._client = tuple(sorted(k.name for k in rule_set.vocabulary.kinds.values() if k.scope == "client"))
         for held in self._held.values():
-            held.basis = None
+            held.last = None
         if mappings != before:
             self._unmapped.update(self._cases.all_open())
             for seq in [seq for seq, told in self._told.items() if self._waits(told, before)]:
@@ -338,16 +338,21 @@ class Replay:
         held = self._held.setdefault(case_id, Held(Memory()))
         case = self._case(row)
         memory = held.memory if before is None else before(held.memory)
-        decision = decide(self.rule_set, case, memory, self.clock(), held.basis)
+        decision = self._decided(case, memory, held.last)
         left = decision.memory if after is None else after(decision)
         self._cases.save(replace(row, opened_at=case.opened_at, open=decision.open, wake_at=decision.wake_at))
-        was, held.memory, held.basis = held.memory, left, decision.basis
+        was, held.memory, held.last = held.memory, left, decision
         if self._mode == "exact":
             held.digest = summary_text(decision)[1].hex()
         else:
             held.due = self._next_send(left, case.opened_at)
         self._record(Seen(case_id, row.name, decision, was, left, held.digest))
         return decision
+
+    def _decided(self, case: Case, memory: Memory, last: Decision | None) -> Decision:
+        """What is recorded is decided as it was; what might have been is decided only where it can come out differently."""
+        spared = again(self.rule_set, last, case, memory, self.clock()) if last is not None and self._mode == "what_if" else None
+        return spared or decide(self.rule_set, case, memory, self.clock(), None if last is None else last.basis)
 
     def _case(self, row: CaseRow) -> Case:
         records = [self.states.decode(r) for r in self._records.of_case(row.id)]
@@ -357,7 +362,7 @@ class Replay:
     def _absorb(self, case_id: int, into: int) -> None:
         gone = self._held.pop(case_id, Held(Memory()))
         kept = self._held.setdefault(into, Held(Memory()))
-        kept.memory, kept.basis = merged(kept.memory, gone.memory), None
+        kept.memory, kept.last = merged(kept.memory, gone.memory), None
         self._cases.absorb(case_id, into)
 
     # --- what falls due by itself ---

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.decide import Memory, decide
+from engine.decide.again import again
 from engine.decide.document import decision_to_json, read_case
 from engine.decide.people import answered
 from engine.facts.codec import dumps
@@ -96,3 +99,66 @@ def test_whatever_changes_the_rules_that_were_spared_would_have_said_the_same(to
         spared = decide(RULES, case, memory, now, basis)
         assert dumps(decision_to_json(RULES, spared)) == dumps(decision_to_json(RULES, decide(RULES, case, memory, now)))
         memory, basis = spared.memory, spared.basis
+
+
+TIMED = rules(
+    """
+  waiting:
+    group: sync
+    each: parcel
+    when: ['exists(parcel.carrier)']
+    for: 2h
+    then: [{raise: {owner: operations, severity: low, title: "{parcel.carrier}", runbook: r}}]
+  late:
+    group: sync
+    each: rma
+    when: ['rma.status == "done"']
+    after: rma.requested_at
+    then: [{raise: {owner: operations, severity: low, title: t, runbook: r}}]
+  booked:
+    group: sync
+    each: {refund: order.refunds}
+    when: ['any(l.refund_id == refund.id for l in order.ledger)']
+    then: [{raise: {owner: operations, severity: low, title: t, runbook: r}}]
+"""
+)
+LINE = {"id": "L", "sku": "X", "quantity": 1, "price": {"amount": "5.00", "currency": "EUR"}}
+REFUND = {"id": "7", "amount": {"amount": "5.00", "currency": "EUR"}, "created_at": NOON.isoformat()}
+ledger = st.lists(st.sampled_from(["7", "8", None]), max_size=2)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seen=st.tuples(cases, ledger, st.booleans()),
+    later=st.tuples(ledger, st.booleans()),
+    minutes=st.sampled_from([0, 1, 119, 120, 121, 1440]),
+    requested=st.sampled_from([None, "2026-03-02T11:00:00Z", "2026-03-02T12:01:00Z", "2026-03-03T12:00:00Z"]),
+)
+def test_a_decision_that_is_told_again_is_the_one_that_would_be_made(
+    seen: Any, later: Any, minutes: int, requested: str | None
+) -> None:
+    """Whatever time has gone by, and whatever has been booked in the meantime."""
+    (parcels_seen, returns), booked, refunded = seen
+    known = {
+        "parcel": _known(parcels_seen, "tracking_number"),
+        "rma": _known([{**r, "requested_at": requested} for r in returns], "id"),
+    }
+    first = _with_ledger(known, booked, refunded=refunded)
+    case, _, now = read_case(TIMED, {"now": NOON.isoformat(), "records": first})
+    last = decide(TIMED, case, Memory(), now)
+    more = read_case(TIMED, {"now": NOON.isoformat(), "records": _with_ledger(known, later[0], refunded=later[1])})[0]
+    same = {(r.kind, r.key): r for r in case.records}
+    meanwhile = replace(more, records=tuple(same[k] if same.get(k := (r.kind, r.key)) == r else r for r in more.records))
+    at = now + timedelta(minutes=minutes)
+    told = again(TIMED, last, meanwhile, last.memory, at)
+    if told is not None:
+        made = decide(TIMED, meanwhile, last.memory, at)
+        assert dumps(decision_to_json(TIMED, told)) == dumps(decision_to_json(TIMED, made))
+    elif meanwhile == case:
+        assert last.wake_at is not None
+        assert at >= last.wake_at
+
+
+def _with_ledger(known: dict[str, Any], booked: list[str | None], *, refunded: bool) -> dict[str, Any]:
+    lines = [{"id": str(n), "order_id": "A", **({"refund_id": r} if r else {})} for n, r in enumerate(booked)]
+    return {**known, "order": [{"id": "A", "lines": [LINE | ({"refunds": [REFUND]} if refunded else {})]}], "ledger_line": lines}

@@ -12,9 +12,17 @@ from typing import Any
 
 import pytest
 
+from engine.decide.decision import Decision
+from engine.decide.document import decision_to_json
+from engine.decide.match import Pass
+from engine.decide.memory import Memory
+from engine.facts.case import Case
+from engine.facts.codec import dumps
 from engine.facts.outside import installed_actions
 from engine.language.files import Files, read_files, shipped_root
 from engine.language.pack import load
+from engine.language.ruleset import RuleSet
+from engine.simulate import replay
 from engine.simulate.backtest import Plan, Wanted, backtest
 from engine.simulate.history import BadHistory, Entry, Looked, Outcome, Stepped, TakenIn, parsed, read, recorded, written
 from engine.simulate.replay import Replay, Telling, past_of
@@ -48,6 +56,33 @@ def test_the_same_rule_set_decides_as_recorded_byte_for_byte(history: list[Entry
     result = backtest(Plan(CLIENT, files, exact=True), history)
     assert result.unlike == []
     assert result.same == result.recorded > 500
+
+
+def test_a_decision_that_is_spared_is_the_one_that_would_be_made(
+    some: list[Entry], files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So is every other that builds on the one before it: each is made from nothing as well, with its whole trace."""
+    again, decide = replay.again, replay.decide
+    spared: list[bool] = []
+
+    def alike(rule_set: RuleSet, found: Decision, case: Case, memory: Memory, now: datetime) -> Decision:
+        anew = decide(rule_set, case, memory, now)
+        assert dumps(decision_to_json(rule_set, found)) == dumps(decision_to_json(rule_set, anew))
+        return found
+
+    def checked_again(rule_set: RuleSet, last: Decision, case: Case, memory: Memory, now: datetime) -> Decision | None:
+        found = again(rule_set, last, case, memory, now)
+        spared.append(found is not None)
+        return None if found is None else alike(rule_set, found, case, memory, now)
+
+    def checked(rule_set: RuleSet, case: Case, memory: Memory, now: datetime, previous: Pass | None) -> Decision:
+        return alike(rule_set, decide(rule_set, case, memory, now, previous), case, memory, now)
+
+    monkeypatch.setattr(replay, "again", checked_again)
+    monkeypatch.setattr(replay, "decide", checked)
+    backtest(Plan(CLIENT, files), some)
+    assert sum(spared) > 20
+    assert not all(spared)
 
 
 def test_what_was_sent_is_what_a_replay_would_send(history: list[Entry], files: dict[str, bytes]) -> None:
