@@ -103,10 +103,13 @@ def waiting_lines(waiting: Status) -> list[Text]:
     for veto in waiting["vetoes"][:FEW]:
         lines.append(Text(f"    {veto['case']}: {veto['rule']} no longer forbids {veto['action']} ({veto['because']})"))
     for effect in waiting["effects"][:FEW]:
-        lines.append(Text(f"    {effect['case']}: {effect['key']} by {effect['rule']}"))
+        amount = f", {effect['amount']}," if effect.get("amount") else ""
+        lines.append(Text(f"    {effect['case']}: {effect['key']}{amount} by {effect['rule']}"))
     more = waiting["new_effects"] - FEW
     if more > 0:
         lines.append(Text(f"    and {more} more effects", style="dim"))
+    if waiting.get("money"):
+        lines.append(Text(f"    {' and '.join(waiting['money'])} in all"))
     what = "stop the service, type this and start it again" if waiting["restart"] else "to activate it"
     lines.append(Text(f"  {what}: instep rules activate --by NAME", style="bold"))
     return lines

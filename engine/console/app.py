@@ -44,12 +44,14 @@ from engine.run.logs import where
 from engine.store.accounts import Role
 from engine.store.trouble import StoreTrouble
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+SAID_AS = {403: "Not allowed", 404: "Not found", 422: "Not done", 429: "Too many at once", 503: "Not now"}
 AT_ONCE = 2  # views that are worked out side by side: the service's own work comes first
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none at all, browsers hide the origin of our own forms, too
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
@@ -86,14 +88,16 @@ class _Console:
 
     def pages(self) -> list[Route]:
         made = [
-            Route("/style.css", _style),
+            Route("/style.css", _file("style.css", "text/css; charset=utf-8")),
+            Route("/icon.svg", _file("icon.svg", "image/svg+xml")),
             Route("/login", self._page(self._log_in, role=None), methods=["GET", "POST"]),
             Route("/logout", self._page(self._log_out), methods=["POST"]),
             Route("/account", self._page(self._account), methods=["GET", "POST"]),
             Route("/", self._page(self._overview)),
         ]
         made += [Route(f"/{name}", self._page(self._deed(one), one.role), methods=["POST"]) for name, one in DOABLE.items()]
-        return made + [Route(f"/{name}", self._page(self._view(name, view))) for name, view in VIEWS.items()]
+        made += [Route(f"/{name}", self._page(self._view(name, view))) for name, view in VIEWS.items()]
+        return [*made, Route("/{rest:path}", self._page(_nowhere), methods=METHODS)]
 
     def api(self) -> list[Route]:
         async def status(_: Request, __: Visitor) -> Json:
@@ -101,7 +105,8 @@ class _Console:
 
         made = [Route("/status", self._answer(status))]
         made += [Route(f"/{name}", self._answer(self._done(one), one.role), methods=["POST"]) for name, one in DOABLE.items()]
-        return made + [Route(f"/{name}", self._answer(self._viewed(view))) for name, view in VIEWS.items()]
+        made += [Route(f"/{name}", self._answer(self._viewed(view))) for name, view in VIEWS.items()]
+        return [*made, Route("/{rest:path}", self._answer(_nowhere), methods=METHODS)]
 
     # --- pages ---
 
@@ -119,7 +124,8 @@ class _Console:
                 return _with_headers(await make(request, visitor))  # type: ignore[arg-type]  # pages without a role know
             except Exception as fault:
                 stop = self._stop(fault, request)
-                told = {"status": stop.status, "reason": stop.reason}
+                back = getattr(request.state, "back", "/console/")
+                told = {"status": stop.status, "reason": stop.reason, "back": back, "said_as": SAID_AS.get(stop.status, "")}
                 return _with_headers(await self._drawn("stopped", told, visitor, stop.status), stop)
 
         return answer
@@ -138,16 +144,19 @@ class _Console:
     def _deed(self, one: Doable) -> Callable[[Request, Visitor], Awaitable[Response]]:
         async def make(request: Request, visitor: Visitor) -> Response:
             form = await _form(request)
+            request.state.back = back = _inside(form.get("back", ""))
             checked_form(request, visitor, form.get("form", ""))
             self._said[visitor.held.digest] = await self._do(one, form, visitor)
-            return RedirectResponse(_inside(form.get("back", "")), status_code=303)
+            return RedirectResponse(back, status_code=303)
 
         return make
 
-    async def _overview(self, _: Request, visitor: Visitor) -> Response:
+    async def _overview(self, request: Request, visitor: Visitor) -> Response:
         told = await self._worked_out(lambda: VIEWS["exceptions"](self._database, {}))
         rules = await self._worked_out(lambda: VIEWS["rules"](self._database, {}))
-        return await self._drawn("overview", {"status": await self._status(), **told, "rules": rules}, visitor)
+        return await self._drawn(
+            "overview", {"status": await self._status(), **told, "rules": rules, "given": dict(request.query_params)}, visitor
+        )
 
     async def _log_in(self, request: Request, visitor: Visitor | None) -> Response:
         if visitor is not None:
@@ -155,13 +164,14 @@ class _Console:
         after = _inside(request.query_params.get("then", ""))
         if request.method == "GET":
             told = {"accounts": await asyncio.to_thread(self._any_account), "then": after, "store": self._database.name}
+            told["ended"] = self._entrance.cookie in request.cookies
             return await self._drawn("login", told, None)
         form = await _form(request)
         checked_form(request, None, "")
         try:
             held = await self._entrance.log_in(request, form.get("name", ""), form.get("password", ""))
         except Stop as stop:
-            told = {"accounts": True, "then": after, "name": form.get("name", ""), "reason": stop.reason}
+            told = {"accounts": True, "then": after, "name": form.get("name", ""), "reason": stop.reason, "ended": False}
             return _with_headers(await self._drawn("login", told, None, stop.status), stop)
         answer = RedirectResponse(after, status_code=303)
         answer.set_cookie(
@@ -275,6 +285,10 @@ class _Console:
         return Stop(500, "something is wrong here, and the log of the service says what")
 
 
+async def _nowhere(request: Request, _: Visitor) -> Any:
+    raise Stop(404, f"there is nothing at {request.method} {request.url.path[:200]}")
+
+
 async def _form(request: Request) -> dict[str, str]:
     try:
         return dict(parse_qsl((await _body(request)).decode(), keep_blank_values=True, max_num_fields=50))
@@ -312,6 +326,10 @@ def _with_headers(answer: Response, stop: Stop | None = None) -> Response:
     return answer
 
 
-async def _style(_: Request) -> Response:
-    text = files("engine.console").joinpath("style.css").read_text(encoding="utf-8")
-    return _with_headers(Response(text, media_type="text/css; charset=utf-8"))
+def _file(name: str, media_type: str) -> Answer:
+    """A file of ours that every page needs, so also that of the login."""
+
+    async def answer(_: Request) -> Response:
+        return _with_headers(Response(files("engine.console").joinpath(name).read_bytes(), media_type=media_type))
+
+    return answer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.desk import asides, effects, exceptions, rules
+from engine.desk import asides, corrections, effects, exceptions, rules
 from engine.desk.doing import reason
 from engine.store.accounts import Role
 
@@ -59,6 +59,10 @@ def _activate(database: Path, given: Given, by: str) -> str:
     return rules.activate(database, None, given.get("hash", ""), by)[0]
 
 
+def _correct(database: Path, given: Given, by: str) -> str:
+    return corrections.corrected(database, None, given["case"], given["what"], given["value"], by, given["reason"])
+
+
 def _told(rows: list[Json]) -> str:
     return " ".join(text for row in rows for text in (str(row.get("outcome", "")), str(row.get("rules_say", ""))) if text)
 
@@ -74,6 +78,7 @@ DOABLE: Mapping[str, Doable] = {
     "exceptions/answer": Doable("operator", ("number", "answer"), _answer),
     "exceptions/resolve": Doable("operator", ("number", "reason"), _resolve),
     "exceptions/assign": Doable("operator", ("number",), _assign),
+    "cases/correct": Doable("operator", ("case", "what", "value", "reason"), _correct),
     "effects/retry": Doable("operator", ("effect",), _retry_effect),
     "effects/discard": Doable("operator", ("effect", "reason"), _discard_effect),
     "events/retry": Doable("operator", ("number",), _retry_event),

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from engine.console.entrance import Visitor
+from engine.desk.corrections import said_as
 
 MENU = (
     ("", "Overview"),
@@ -36,11 +37,17 @@ def _environment() -> Environment:
         loader=PackageLoader("engine.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters |= {"when": _when, "plain": _plain, "pretty": _pretty, "path": lambda text: quote(str(text), safe="")}
+    made.filters |= {"short": _short, "words": lambda text: str(text).replace("_", " "), "milestone": said_as}
     return made
 
 
 def _when(text: str | None) -> str:
     return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}Z" if text else ""
+
+
+def _short(case: str) -> str:
+    """A case as people call it: an order by its number alone."""
+    return case.removeprefix("order:")
 
 
 def _plain(value: Any) -> str:
@@ -49,6 +56,10 @@ def _plain(value: Any) -> str:
         return f"{value['amount']} {value['currency']}"
     if isinstance(value, dict) and "key" in value:
         return str(value["key"])
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_plain(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(_plain(each) for each in value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -28,30 +28,32 @@ def listed(
     database: Path | None, client: str | None, *, only_open: bool, owner: str = "", severity: str = "", case: str = ""
 ) -> list[Json]:
     """As plain rows, the most severe and oldest first."""
-    if severity and severity not in SEVERITIES:
-        raise NotFound(f'--severity is one of {", ".join(SEVERITIES)}, not "{severity}"{did_you_mean(severity, SEVERITIES)}')
+    fitting((), severity=severity)
     with visited(database, client) as store:
         cases = {row.id for row in store.cases.find(case)} if case else set()
         if case and not cases:
             raise NotFound(f"no case, order, RMA, parcel or other record is called {case!r}")
         rows = store.exceptions.listed(only_open=only_open, limit=MOST)
         late = store.safekeeping.late()
-    wanted = [
-        r
-        for r in rows
-        if (not owner or owner in (r.entry.owner, r.assigned_to))
-        and severity in ("", r.entry.severity)
-        and (not case or r.case_id in cases)
-    ]
-    return [
+    wanted = [r for r in rows if not case or r.case_id in cases]
+    found = [
         row_json(r, late) for r in sorted(wanted, key=lambda r: (SEVERITIES.index(r.entry.severity), r.entry.opened_at, r.id))
     ]
+    return fitting(found, owner=owner, severity=severity)
+
+
+def fitting(rows: Sequence[Json], *, owner: str = "", severity: str = "") -> list[Json]:
+    """Those of this owner, or assigned to this person, and of this severity. Raises `NotFound` for one that is none."""
+    if severity and severity not in SEVERITIES:
+        raise NotFound(f'--severity is one of {", ".join(SEVERITIES)}, not "{severity}"{did_you_mean(severity, SEVERITIES)}')
+    return [r for r in rows if (not owner or owner in (r["owner"], r["assigned_to"])) and severity in ("", r["severity"])]
 
 
 def row_json(row: ExceptionRow, late: Lateness) -> Json:
     entry = row.entry
     return {
         "number": row.id,
+        "key": entry.key,
         "case": row.case,
         "rule": entry.rule,
         "item": entry.item,

@@ -5,9 +5,11 @@ Both decide the same cases at the same instant from the same memory; nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.decide.decision import Decision, decide
@@ -15,6 +17,7 @@ from engine.decide.propose import Veto
 from engine.facts.case import Case, case_of
 from engine.facts.merge import merge
 from engine.facts.record import RecordState
+from engine.facts.values import Money
 from engine.language.mapping import observe
 from engine.language.ruleset import RuleSet
 from engine.run.deciding.cadence import due_at
@@ -35,6 +38,7 @@ class NewEffect:
     action: str
     rule: str
     due_at: datetime
+    amount: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,14 @@ class Comparison:
     def new_effects(self) -> list[NewEffect]:
         return [one for case_id in sorted(self.effects) for one in self.effects[case_id]]
 
+    def money(self) -> list[Money]:
+        """What the new effects would pay in all, by currency."""
+        found: dict[str, Decimal] = {}
+        for one in self.new_effects():
+            if one.amount is not None:
+                found[one.amount.currency] = found.get(one.amount.currency, Decimal(0)) + one.amount.amount
+        return [Money(amount, currency) for currency, amount in sorted(found.items())]
+
     def ended_vetoes(self) -> list[EndedVeto]:
         return [one for case_id in sorted(self.vetoes) for one in self.vetoes[case_id]]
 
@@ -86,6 +98,11 @@ class Comparison:
         if self.faults:
             found.append(f"{many(len(self.faults), 'case')} cannot be decided with it: {next(iter(self.faults.values())).fault}")
         return found
+
+
+def _amount(params: Mapping[str, Any]) -> Money | None:
+    amount = params.get("amount")
+    return amount if isinstance(amount, Money) else None
 
 
 class Comparing:
@@ -163,7 +180,7 @@ class Comparing:
         for effect in after.effects:
             due = due_at(effect, self._candidate, self._zone, opened)
             if due is not None and effect.key not in sent_anyway:
-                found.append(NewEffect(row.name, effect.key, effect.action, effect.rule, due))
+                found.append(NewEffect(row.name, effect.key, effect.action, effect.rule, due, _amount(effect.params)))
         return found
 
     def _case(self, row: CaseRow) -> Case:

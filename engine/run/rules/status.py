@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from engine.language.show import show
 from engine.problems import Problem
 from engine.run.rules.candidate import Candidate
 from engine.run.rules.comparison import Comparison
@@ -57,7 +58,11 @@ class Waiting:
             "reasons": list(self.reasons),
             "restart": self.restart,
             "new_effects": len(effects),
-            "effects": [{**asdict(one), "due_at": one.due_at.isoformat()} for one in effects[:SHOWN]],
+            "money": [show(one) for one in self.comparison.money()] if self.comparison else [],
+            "effects": [
+                {**asdict(one), "due_at": one.due_at.isoformat(), "amount": show(one.amount) if one.amount is not None else ""}
+                for one in effects[:SHOWN]
+            ],
             "ended_vetoes": len(vetoes),
             "vetoes": [asdict(one) for one in vetoes[:SHOWN]],
         }
