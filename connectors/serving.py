@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 from collections import deque
@@ -99,6 +100,11 @@ async def _answer(send: Send, status: int, body: bytes, *headers: tuple[str, str
     await send({"type": "http.response.body", "body": body, "more_body": length is not None})
 
 
+def _not_cut_off(told: logging.LogRecord) -> bool:
+    """What a stand-in does because it was told to is no error of its server."""
+    return "without completing response" not in told.msg
+
+
 class Served:
     """`with Served(app) as url:` serves an ASGI application on 127.0.0.1, on a free port (or the one given)."""
 
@@ -119,6 +125,7 @@ class Served:
         self.stop()
 
     def start(self) -> Self:
+        logging.getLogger("uvicorn.error").addFilter(_not_cut_off)
         self._thread.start()
         if not self._server.ready.wait(10):
             raise RuntimeError(f"{self.url} did not start")

@@ -10,7 +10,8 @@ from typing import Any
 from engine.console.deeds import number
 from engine.desk import asides, corrections, effects, exceptions, rules, trail
 from engine.desk.explained import Asked, explained, explained_json
-from engine.desk.stored import visited
+from engine.desk.stored import stored_decision, visited
+from engine.run.kept.story import story
 
 Given = Mapping[str, str]
 Json = dict[str, Any]
@@ -41,9 +42,11 @@ def exceptions_view(database: Path, given: Given) -> Json:
 
 
 def exception_view(database: Path, given: Given) -> Json:
-    """With what its case has sent and is to send, which is what people ask first."""
+    """With the pieces of its case and what that has sent and is to send, which is what people ask first."""
     told = exceptions.shown(database, None, number(given["number"]))
     if told["case"]:
+        pieces = story(*stored_decision(None, database, None, told["case"]))
+        told["pieces"] = [{"unit": one.unit, "sku": one.sku, "state": one.state} for one in pieces if one.unit]
         told["effects"] = effects.listed(database, None, effects.Which(case=told["case"], status="all"))
     return told
 

@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -41,6 +41,7 @@ MARK = timedelta(minutes=15)
 SECONDS_PER_DAY = 90.0  # of real time, when nobody is in a hurry
 LATE, TWICE = 0.1, 0.15  # of deliveries: come late, and so after younger ones; come again
 Emit = Callable[[DemoLine], None]
+Stay = Callable[[Service, Summary], Awaitable[None]]
 
 
 def books_of(database: Path) -> Path:
@@ -48,19 +49,20 @@ def books_of(database: Path) -> Path:
     return database.with_name(f"{database.stem}-books")
 
 
-def play(*, fast: bool, root: Path | None, database: Path, emit: Emit) -> Summary:
+def play(*, fast: bool, root: Path | None, database: Path, emit: Emit, stay: Stay | None = None) -> Summary:
     """Plays the demo and leaves its store at `database`, with the books beside it.
 
     `root` holds `rules/` and `mappings/`; without it those of the working directory are used, or the shipped ones. Without
-    `fast` it is slow enough to read along.
+    `fast` it is slow enough to read along. With `stay` the service is still there for it in the evening, and rules that are
+    edited or activated count.
     Raises FileExistsError where the database is there already.
     """
     if database.exists():
         raise FileExistsError(f"{database} is there already: remove it, or name another file")
-    return asyncio.run(_play(project_root(root), database, emit, 0.0 if fast else SECONDS_PER_DAY / 86400))
+    return asyncio.run(_play(project_root(root), database, emit, 0.0 if fast else SECONDS_PER_DAY / 86400, stay))
 
 
-async def _play(root: Path, database: Path, emit: Emit, pace: float) -> Summary:
+async def _play(root: Path, database: Path, emit: Emit, pace: float, stay: Stay | None) -> Summary:
     started = time.monotonic()
     deeds = deque(story())
     clock = VirtualClock(MORNING + deeds[0].at)
@@ -75,17 +77,20 @@ async def _play(root: Path, database: Path, emit: Emit, pace: float) -> Summary:
         served = open_client(root, CLIENT, database, clock, _installed(root, settings, clock), synchronous="NORMAL")
         service = served.service
         try:
-            async with _listening(service) as url, _reloading(served, watched=pace > 0):
+            async with _listening(service) as url, _reloading(served, watched=pace > 0 or stay is not None):
                 day = _Day(service, clock, outside, deeds, emit, url, pace)
                 await day.play(MORNING + timedelta(hours=HOURS))
-            params = service.rule_set.params
-            seconds = time.monotonic() - started
+                params = service.rule_set.params
+                seconds = time.monotonic() - started
 
-            def deadline(scanned_at: datetime) -> datetime:
-                due: datetime = params["sla_calendar"].add(scanned_at, params["refund_within"])
-                return due
+                def deadline(scanned_at: datetime) -> datetime:
+                    due: datetime = params["sla_calendar"].add(scanned_at, params["refund_within"])
+                    return due
 
-            return summarise(service, outside, day.teller.withheld, deadline=deadline, seconds=seconds)
+                summary = summarise(service, outside, day.teller.withheld, deadline=deadline, seconds=seconds)
+                if stay is not None:
+                    await stay(service, summary)
+                return summary
         finally:
             await service.close()
 

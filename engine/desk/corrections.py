@@ -30,6 +30,7 @@ from engine.store.states import States
 
 Json = dict[str, Any]
 NEVER = "none"  # it never happened
+NAME = 40  # characters of a milestone's name that are kept together
 SENT = ("settled", "performing", "unsure")
 TRUTH = {"true": True, "false": False}
 
@@ -99,8 +100,9 @@ def _plain(value: Any) -> Any:
 def table(told: Json) -> Table | Text:
     if not told["milestones"]:
         return Text(f"{told['case']} has no milestones: nothing that keeps one was seen of it yet.")
-    folded = Column("milestone", overflow="fold", ratio=5)
-    found = Table(folded, Column("stands", no_wrap=True), Column("", ratio=4), box=None, pad_edge=False, header_style="bold")
+    widest = max(len(one["name"]) for one in told["milestones"])
+    name, stands = Column("milestone", min_width=min(widest, NAME)), Column("stands", no_wrap=True)
+    found = Table(name, stands, "", box=None, pad_edge=False, header_style="bold")
     for one in told["milestones"]:
         said = Text(one["doc"], style="dim")
         if one["corrected_by"]:

@@ -162,7 +162,8 @@ def decided(database: Path | None, client: str | None, number: int, what: str, b
         try:
             deed.done_to(memory_of(case), datetime.now(UTC))
         except NotPossible as no:
-            raise NotFound(f"{no}{did_you_mean(what, answers) if answers else ''}") from None
+            said = str(no).replace(row.entry.key, f"exception {number}")
+            raise NotFound(f"{said}{did_you_mean(what, answers) if answers else ''}") from None
         path = store_path(database, client)
         said = f"{who} decided {what!r} about {row.entry.title}"
         return f"{said}. Taken in." if journalled(store, path, [Wanted(deed)]) else f"{said}. {noted_only(path)}"

@@ -26,13 +26,13 @@ class NotFound(ValueError):  # noqa: N818
 
 
 def minute(text: str) -> str:
-    """An instant as it is kept, on the clock of the machine a person sits at."""
-    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+    """An instant as it is kept, on the clock of the machine a person sits at, with the zone of that."""
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def second(text: str) -> str:
     """The same, where a minute is too coarse."""
-    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def store_path(database: Path | None, client: str | None) -> Path:

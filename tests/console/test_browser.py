@@ -85,6 +85,7 @@ def test_an_operator_answers_by_keyboard_alone_and_the_page_says_what_came_of_it
     number = shop.exception("rejected_at_inspection")["number"]
     with visitors.person("Otto") as otto:
         otto.goes(f"exceptions/{number}")
+        assert "M-2001-1#1 LOAFER-41 119.00 EUR can be refunded" in otto.reads()
         for focused in otto.tabs():
             if focused["says"] == "refund":
                 break

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from engine.cli.app import By, Database, Json, OfClient, app
 from engine.cli.output import FOUND, console, misused, or_misused, print_either, print_json
@@ -47,6 +48,8 @@ def _exceptions(database: Path | None, client: str | None, every: bool, owner: s
         print_json({"exceptions": rows})
     else:
         console.print(asked.table(rows))
+        if rows:
+            console.print(Text("What to do about one: instep exceptions show NUMBER", style="dim"))
 
 
 @exceptions.command("list", epilog="Example: instep exceptions list --severity critical --database demo.sqlite")

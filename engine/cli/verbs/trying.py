@@ -21,13 +21,21 @@ def demo(
     database: Annotated[Path, typer.Option(help="Left behind for `instep explain`; an older one is replaced.")] = Path(
         "demo.sqlite"
     ),
+    look: Annotated[bool, typer.Option("--console", help="Then open its console, to look on and decide, until Ctrl-C.")] = False,
+    port: Annotated[int, typer.Option(help="Where the console is.")] = 8080,
     root: Root = None,
     json: Json = False,
 ) -> None:
     """A day of returns against sandboxes of all six systems on this machine, with the engine keeping them in step."""
     from engine.cli.playing import play_demo  # noqa: PLC0415
+    from engine.run.web.listening import CannotListen  # noqa: PLC0415
 
-    summary: dict[str, Any] = play_demo(root, database, fast=fast, quiet=json)
+    if look and json:
+        misused("instep demo: --console is for people, and --json for programs: leave out one of them")
+    try:
+        summary: dict[str, Any] = play_demo(root, database, fast=fast, quiet=json, port=port if look else None)
+    except CannotListen as no:
+        misused(f"instep demo: {no}")
     if json:
         typer.echo(dumps(summary, sort_keys=True))
     if summary["refunded_twice"] or summary["deadlines_missed"]:
