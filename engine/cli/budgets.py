@@ -13,7 +13,7 @@ from engine.desk.stored import visited
 from engine.run.clock import SystemClock
 from engine.run.hearing.polls import waits_for
 from engine.run.limits.budget import read_ledger, told
-from engine.store.base import FeedRow
+from engine.store.rows import FeedRow
 
 
 def budgets(database: Path | None, client: str | None) -> dict[str, Any]:

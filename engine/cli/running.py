@@ -29,7 +29,7 @@ from engine.run.service import Service
 from engine.run.web.front import Front
 from engine.run.web.listening import CannotListen, Listening
 from engine.simulate.candidates.beside import Beside, Refused
-from engine.store.base import NewerStore, StoreInUse
+from engine.store.rows import NewerStore, StoreInUse
 from engine.store.trouble import StoreTrouble
 
 SHOWN = (

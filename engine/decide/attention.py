@@ -14,7 +14,8 @@ from engine.decide.propose import Lack
 from engine.decide.resolve import Blocked, Conflict
 from engine.decide.view import View
 from engine.facts.values import Items, Rec, moved
-from engine.language.ruleset import Mode, Raise, Rule, RuleSet
+from engine.language.compiled import Mode, Raise, Rule
+from engine.language.ruleset import RuleSet
 
 BUILT_IN = frozenset({"undecided", "unlisted_value", "conflict", "flapping", "unhandled_outcome", "promise_broken"})
 OPERATIONS = "operations"

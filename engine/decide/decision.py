@@ -20,7 +20,8 @@ from engine.facts.case import Case
 from engine.facts.derive import Given, derived
 from engine.facts.effects import EffectState
 from engine.facts.values import Money, Rec
-from engine.language.ruleset import Condition, RuleSet
+from engine.language.compiled import Condition
+from engine.language.ruleset import RuleSet
 
 
 @dataclass(frozen=True, slots=True)

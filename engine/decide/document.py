@@ -19,7 +19,8 @@ from engine.facts.codec import decode_fields, timestamp
 from engine.facts.effects import EffectState
 from engine.facts.merge import given
 from engine.facts.record import RecordState
-from engine.language.ruleset import Mode, RuleSet
+from engine.language.compiled import Mode
+from engine.language.ruleset import RuleSet
 from engine.problems import did_you_mean
 
 

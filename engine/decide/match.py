@@ -11,7 +11,8 @@ from typing import Any
 from engine.decide.memory import Answer, HoldClock, Memory, RuleItem
 from engine.decide.view import Answers, Changes, View, changed
 from engine.facts.values import Money, Rec, is_gap, moved
-from engine.language.ruleset import Rule, RuleSet, Truth
+from engine.language.compiled import Rule, Truth
+from engine.language.ruleset import RuleSet
 from engine.language.wants import Wanting
 
 Matches = Mapping[str, Mapping[str, Truth]]  # rule id -> item -> True or None (unknown); what is false is left out

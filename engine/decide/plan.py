@@ -16,7 +16,8 @@ from engine.facts.effects import UNSENT, EffectState
 from engine.facts.refunds import payload
 from engine.facts.units import time_of
 from engine.facts.values import Rec
-from engine.language.ruleset import AtMost, Mode, RuleSet
+from engine.language.compiled import AtMost, Mode
+from engine.language.ruleset import RuleSet
 
 FLAPPING_WINDOW = timedelta(hours=24)
 FLAPPING_COUNT = 3  # a repeatable subject may come this often in the window, then a person is told

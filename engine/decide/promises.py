@@ -12,7 +12,8 @@ from engine.decide.memory import ExceptionState
 from engine.decide.subjects import lineage, units_of
 from engine.decide.view import View
 from engine.facts.values import Rec
-from engine.language.ruleset import PromiseSpec, RuleSet
+from engine.language.compiled import PromiseSpec
+from engine.language.ruleset import RuleSet
 
 
 @dataclass(frozen=True, slots=True)

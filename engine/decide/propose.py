@@ -11,7 +11,8 @@ from engine.decide.match import Standing
 from engine.decide.subjects import given_parameter, lineage, units_of
 from engine.decide.view import View
 from engine.facts.values import Items, Rec, is_gap
-from engine.language.ruleset import ActionUse, Expression, Forbid, RuleSet
+from engine.language.compiled import ActionUse, Expression, Forbid
+from engine.language.ruleset import RuleSet
 
 
 @dataclass(frozen=True, slots=True)

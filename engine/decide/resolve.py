@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from engine.decide.propose import Claim, Proposal, Veto
 from engine.facts.values import Items, Rec
-from engine.language.ruleset import Mode
+from engine.language.compiled import Mode
 
 Why = Literal["veto", "claimed", "conflict", "partial"]
 

@@ -15,7 +15,8 @@ from engine.decide.match import Standing, answers_by_item, env_for
 from engine.decide.resolve import Blocked
 from engine.facts.effects import EffectState
 from engine.facts.values import Rec
-from engine.language.ruleset import Condition, Mode, Rule, RuleSet, Truth
+from engine.language.compiled import Condition, Mode, Rule, Truth
+from engine.language.ruleset import RuleSet
 from engine.language.show import show
 
 Outcome = Literal["held", "waiting", "did not hold", "unknown", "no items", "off"]

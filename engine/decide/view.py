@@ -11,7 +11,8 @@ from typing import Any
 
 from engine.facts.derive import Facts
 from engine.facts.values import Items, Money, Rec, Unreadable
-from engine.language.ruleset import Each, RuleSet
+from engine.language.compiled import Each
+from engine.language.ruleset import RuleSet
 from engine.language.tables.table import Decided, Table
 
 HOLD_NONE = frozenset({str, int, bool, Decimal, Money, datetime, date, timedelta, type(None)})  # no record is in such a value

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from engine.facts.codec import loads
 from engine.run.service import Service
-from engine.store.base import EffectRow, ExceptionRow
+from engine.store.rows import EffectRow, ExceptionRow
 
 Tone = Literal["outside", "sent", "held", "raised", "closed", "refused", "person"]
 EVERY_STATUS = ("planned", "performing", "unsure", "settled", "settled_elsewhere", "refused")

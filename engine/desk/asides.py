@@ -23,7 +23,8 @@ from engine.problems import did_you_mean
 from engine.run.hearing.deeds import PERSON, Deed
 from engine.run.hearing.intake import aside_of
 from engine.store.aside import Aside
-from engine.store.base import Journalled, Store
+from engine.store.base import Store
+from engine.store.rows import Journalled
 
 Json = dict[str, Any]
 STATES = ("waiting", "read", "discarded", "all")

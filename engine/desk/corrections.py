@@ -25,7 +25,8 @@ from engine.language.show import show
 from engine.problems import did_you_mean
 from engine.run.hearing.deeds import Deed
 from engine.run.hearing.intake import correction_of
-from engine.store.base import CaseRow, Store
+from engine.store.base import Store
+from engine.store.rows import CaseRow
 from engine.store.states import States
 
 Json = dict[str, Any]

@@ -24,7 +24,8 @@ from engine.language.show import show
 from engine.problems import did_you_mean
 from engine.run.hearing.deeds import Deed
 from engine.run.sending.steps import Step
-from engine.store.base import EffectRow, Store
+from engine.store.base import Store
+from engine.store.rows import EffectRow
 from engine.store.safekeeping import Lateness, late_by
 
 Json = dict[str, Any]

@@ -16,7 +16,8 @@ from engine.desk.doing import Wanted, asked_already, journalled, noted_only, per
 from engine.desk.stored import NotFound, active_rule_set, memory_of, minute, store_path, visited
 from engine.problems import did_you_mean
 from engine.run.hearing.deeds import Deed
-from engine.store.base import ExceptionRow, Store
+from engine.store.base import Store
+from engine.store.rows import ExceptionRow
 from engine.store.safekeeping import Lateness, late_by
 
 Json = dict[str, Any]

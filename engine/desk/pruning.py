@@ -20,8 +20,9 @@ from engine.language.ruleset import RuleSet
 from engine.run.hearing.deeds import PERSON
 from engine.run.kept.retention import Leaving, leaving
 from engine.simulate.history import BadHistory, Entry, TakenIn, read, recorded_of, written
-from engine.store.base import Journalled, Store
+from engine.store.base import Store
 from engine.store.retention import Pruning
+from engine.store.rows import Journalled
 
 Json = dict[str, Any]
 

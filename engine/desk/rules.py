@@ -13,8 +13,9 @@ from engine.desk.doing import person
 from engine.desk.stored import NotFound, store_path, visited
 from engine.problems import did_you_mean
 from engine.run.rules.past import NoSuchRuleSet, find_rule_set
-from engine.store.base import ActivationRequest, RuleSetRow, Store
+from engine.store.base import Store
 from engine.store.candidates import CandidateRequest
+from engine.store.rows import ActivationRequest, RuleSetRow
 from engine.store.sqlite.lock import is_held
 
 PATIENCE = timedelta(seconds=30)  # for the service to do what it was asked

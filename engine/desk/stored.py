@@ -16,7 +16,8 @@ from engine.language.files import Files
 from engine.language.pack import load, project_root
 from engine.language.ruleset import RuleSet
 from engine.run.deciding.worker import opened_at
-from engine.store.base import CaseRow, NewerStore, Store
+from engine.store.base import Store
+from engine.store.rows import CaseRow, NewerStore
 from engine.store.sqlite.store import SqliteStore
 from engine.store.states import States
 

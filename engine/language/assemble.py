@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from engine.facts.calendars import Calendar
-from engine.facts.outside import Action, Codes
 from engine.facts.schema import Vocabulary
 from engine.language.batches import Cadence, parse_batch
 from engine.language.calendars import BUILT_IN, calendar_named, read_calendars
 from engine.language.client import ClientConfig, node_at
 from engine.language.codes import mappable
 from engine.language.coherence import check_whole
+from engine.language.compiled import DerivedFact, PromiseSpec, Rule
 from engine.language.derived import Draft, read_draft, reading_closure, resolve
 from engine.language.doubts import Doubts
 from engine.language.fingerprint import fingerprint
+from engine.language.ingredients import Ingredients
 from engine.language.lints import look_for_doubts
 from engine.language.lints.whole import Whole
 from engine.language.mapping import RecordMapping
@@ -28,26 +29,13 @@ from engine.language.override import Definition
 from engine.language.params import Params, ParamSpec, read_param, settle, unset
 from engine.language.promises import read_promise
 from engine.language.rules import Ground, Question, question_of, read_rule
-from engine.language.ruleset import DerivedFact, PromiseSpec, Rule, RuleSet
+from engine.language.ruleset import RuleSet
 from engine.language.scope import Scope, case_names
 from engine.language.sections import Sections
 from engine.language.tables.check import check_tables
 from engine.language.tables.draft import TableDraft, read_table
 from engine.language.tables.reading import Settings
 from engine.problems import Place, Problems
-
-
-@dataclass(frozen=True, slots=True)
-class Ingredients:
-    """All that was read from files. Without a `client` it is the packs alone, as `check` looks at them."""
-
-    vocabulary: Vocabulary
-    sections: Sections
-    mappings: tuple[RecordMapping, ...]
-    codes: Codes
-    actions: Mapping[str, Action]
-    client: ClientConfig | None = None
-    client_node: Node | None = None
 
 
 def assemble(given: Ingredients, problems: Problems, doubts: Doubts | None = None) -> RuleSet:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.language.compiled import Rule
 from engine.language.node import Node
-from engine.language.ruleset import Rule
 from engine.language.sections import Sections
 from engine.problems import Problems
 

@@ -19,11 +19,11 @@ from engine.facts.schema import ANY, Type
 from engine.facts.values import UNKNOWN, Gap, Items, Rec, Unknown, Unreadable
 from engine.language import operations
 from engine.language.check import Checker
+from engine.language.compiled import Env, Expression, Finding
 from engine.language.evaluate import UNDECIDABLE, Trail, explain, field_of, walk
 from engine.language.node import Locate, Node, locator
 from engine.language.operations import ARITHMETIC, COMPARISONS, as_items, truth
 from engine.language.parse import Fault, parse
-from engine.language.ruleset import Env, Expression, Finding
 from engine.language.scope import Scope
 from engine.language.terms import (
     LARGEST_LOOP,

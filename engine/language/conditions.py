@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from engine.language.compiled import Condition
 from engine.language.forms import CONDITIONS, LABELLED
 from engine.language.guards import guards_of
 from engine.language.node import Node
-from engine.language.ruleset import Condition
 from engine.language.scope import Scope
 from engine.language.types import CONDITION
 from engine.language.written import expression_in, same_meaning

@@ -9,9 +9,9 @@ from typing import get_args
 
 from engine.facts.outside import Action, Param
 from engine.facts.schema import Type
+from engine.language.compiled import ActionUse, Expression, Forbid, Raise, Severity, Template
 from engine.language.forms import FORBID, FORBID_UNITS, RAISE, form_of
 from engine.language.node import Node
-from engine.language.ruleset import ActionUse, Expression, Forbid, Raise, Severity, Template
 from engine.language.scope import Scope
 from engine.language.written import constant, expression_in, same_meaning, template_in
 from engine.problems import Place, Problems, did_you_mean

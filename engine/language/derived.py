@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from engine.facts.schema import ANY, FieldSpec, Type, Vocabulary
+from engine.language.compiled import DerivedFact
 from engine.language.forms import FACT
 from engine.language.node import Node
-from engine.language.ruleset import DerivedFact
 from engine.language.scope import Scope, case_names
 from engine.language.vocabulary import with_field
 from engine.language.written import expression_in

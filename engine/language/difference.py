@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from engine.facts.values import Rec
 from engine.language.client import ClientConfig
+from engine.language.compiled import ActionUse, Condition, Each, Expression, Forbid, Raise, Rule, Template
 from engine.language.conditions import meaning_of
 from engine.language.durations import show_duration
 from engine.language.fingerprint import canonical
-from engine.language.ruleset import ActionUse, Condition, Each, Expression, Forbid, Raise, Rule, RuleSet, Template
+from engine.language.ruleset import RuleSet
 from engine.language.show import show
 from engine.problems import Place
 

@@ -11,6 +11,7 @@ from decimal import DecimalException
 from typing import Any
 
 from engine.facts.values import UNKNOWN, CurrencyMismatch, Items, Rec
+from engine.language.compiled import Env, Finding
 from engine.language.operations import (
     ABSENT,
     ARITHMETIC,
@@ -23,7 +24,6 @@ from engine.language.operations import (
     negate,
     truth,
 )
-from engine.language.ruleset import Env, Finding
 from engine.language.show import counted, show
 from engine.language.tables.table import Decided
 from engine.language.terms import (

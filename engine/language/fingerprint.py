@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from engine.facts.codec import encode
 from engine.facts.values import Rec
-from engine.language.ruleset import Expression, Template
+from engine.language.compiled import Expression, Template
 from engine.language.written import same_meaning
 from engine.problems import Place
 

@@ -14,9 +14,9 @@ from typing import Any, get_args
 
 from engine.facts.outside import Action
 from engine.facts.schema import SETTINGS, Type
+from engine.language.compiled import Mode, Severity
 from engine.language.durations import PATTERN as DURATION_PATTERN
 from engine.language.durations import WORKING_PATTERN
-from engine.language.ruleset import Mode, Severity
 from engine.language.tables.policies import HITS
 from engine.problems.codes import CODES
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from engine.language.compiled import AtMost
 from engine.language.consequences import Consequences
 from engine.language.durations import parse_duration
 from engine.language.node import Node
-from engine.language.ruleset import AtMost
 from engine.problems import Problems
 
 _WRITTEN = re.compile(r"\s*([1-9][0-9]{0,3})\s+per\s+(\S.*)", re.ASCII)

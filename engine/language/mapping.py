@@ -15,8 +15,8 @@ from engine.facts.outside import Event
 from engine.facts.record import Observation
 from engine.facts.schema import Keep, Type
 from engine.facts.values import Gap, Items, Rec, Unknown
+from engine.language.compiled import Env, Expression
 from engine.language.reading import Misfit, Values, read_key, read_keys, read_value, read_version, version_of
-from engine.language.ruleset import Env, Expression
 from engine.problems import Place
 
 LARGEST_PAYLOAD = 10_000_000  # bytes; the largest answers seen have some hundred thousand

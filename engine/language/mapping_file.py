@@ -8,10 +8,10 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from engine.facts.schema import ANY, TEXT, TIMESTAMP, FieldSpec, Keep, Kind, Type, Vocabulary, record_of
+from engine.language.compiled import Expression
 from engine.language.forms import MAPPED_FIELD, MAPPED_LIST, MAPPING
 from engine.language.mapping import FieldMapping, ListMapping, Mapped, RecordMapping
 from engine.language.node import Node
-from engine.language.ruleset import Expression
 from engine.language.scope import Scope
 from engine.language.written import expression_in
 from engine.problems import Place, Problems, did_you_mean

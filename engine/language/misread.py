@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.language.compiled import Expression
 from engine.language.mapping import ListMapping, Mapped, RecordMapping
-from engine.language.ruleset import Expression
 from engine.problems import Place
 
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from engine.facts.outside import Action, Codes, Connector
 from engine.facts.schema import Vocabulary
-from engine.language.assemble import Ingredients, assemble
+from engine.language.assemble import assemble
 from engine.language.client import ClientConfig, node_at, read_client
 from engine.language.codes import merged, places_of, read_codes, read_codes_file
 from engine.language.doubts import Doubts, idle_silences, unread_by_all
 from engine.language.files import CLIENTS, FACTS, Files, project_root, read_files
+from engine.language.ingredients import Ingredients
 from engine.language.mapping import RecordMapping
 from engine.language.mapping_file import check_owners, read_mapping
 from engine.language.node import Entry, Node

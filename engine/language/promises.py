@@ -6,12 +6,12 @@ import ast
 
 from engine.facts.schema import TIMESTAMP
 from engine.language.compile import compile_expression
+from engine.language.compiled import Expression, PromiseSpec
 from engine.language.forms import PROMISE
 from engine.language.guards import dotted, guards_of
 from engine.language.node import Node
 from engine.language.parse import Fault, Syntax, parse
 from engine.language.rules import RULE_ID, Ground, read_each, scope_of
-from engine.language.ruleset import Expression, PromiseSpec
 from engine.language.scope import Scope
 from engine.language.types import CONDITION
 from engine.language.written import expression_in

@@ -6,14 +6,11 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from engine.facts.schema import Vocabulary
+from engine.language.compiled import Condition, Each, Rule
 from engine.language.parse import Fault, parse
 from engine.language.wants import Bound, Plain, Want, Wanting, wanting, wants_of
-
-if TYPE_CHECKING:
-    from engine.language.ruleset import Condition, Each, Rule
 
 
 @dataclass(frozen=True, slots=True)

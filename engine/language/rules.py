@@ -12,6 +12,7 @@ from typing import get_args
 
 from engine.facts.outside import Action
 from engine.facts.schema import DURATION, TIMESTAMP, Type, Vocabulary, enum_of
+from engine.language.compiled import Condition, Each, Expression, Mode, Rule, Template
 from engine.language.conditions import guards_in, leaves, meaning_of, read_when
 from engine.language.consequences import Consequences, Reader
 from engine.language.durations import parse_duration
@@ -19,7 +20,6 @@ from engine.language.forms import RULE
 from engine.language.limits import read_at_most
 from engine.language.node import Node
 from engine.language.readers import reads_of_each
-from engine.language.ruleset import Condition, Each, Expression, Mode, Rule, Template
 from engine.language.scope import Scope
 from engine.language.written import constant, expression_in, same_meaning
 from engine.problems import Place, Problems, did_you_mean

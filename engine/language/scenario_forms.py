@@ -7,8 +7,8 @@ from typing import get_args
 from engine.facts.outside import Param
 from engine.facts.schema import MONEY, NUMBER
 from engine.facts.schema import TEXT as TEXT_TYPE
+from engine.language.compiled import Severity
 from engine.language.forms import BOOLEAN, TEXT, Form, Key, list_of, map_of, one_of, refer
-from engine.language.ruleset import Severity
 
 TEXTS = {"anyOf": [TEXT, list_of(TEXT)]}
 _NAMED = {"type": ["string", "number"]}

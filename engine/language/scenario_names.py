@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from engine.language.compiled import Rule
 from engine.language.files import Files
 from engine.language.node import Node
-from engine.language.ruleset import Rule
 from engine.language.source import read_source
 from engine.problems import Problem, Problems
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING
 
 from engine.facts.calendars import Calendar
 from engine.facts.schema import Type, Vocabulary, list_of, record_of
-
-if TYPE_CHECKING:
-    from engine.language.tables.table import Table
+from engine.language.tables.table import Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.language.compile import compile_expression
+from engine.language.compiled import Expression, Template
 from engine.language.node import Locate, Node, locator
-from engine.language.ruleset import Expression, Template
 from engine.language.scope import Scope
 from engine.problems import Place, Problems
 

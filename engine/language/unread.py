@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from engine.facts.derive import READ_BY_DERIVATION
 from engine.facts.schema import Type, Vocabulary
-
-if TYPE_CHECKING:
-    from engine.language.ruleset import DerivedFact, Each, Expression, PromiseSpec, Rule
+from engine.language.compiled import DerivedFact, Each, Expression, PromiseSpec, Rule
 
 MOST_REMEMBERED = 4096  # answers, one for a kind among others; a vocabulary has dozens of kinds, and cases are much alike
 

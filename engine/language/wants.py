@@ -14,14 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 
 from engine.facts.schema import BOOLEAN, Vocabulary
 from engine.facts.values import Money
+from engine.language.compiled import Condition, Rule
 from engine.language.parse import Fault, Syntax, literal, parse
-
-if TYPE_CHECKING:
-    from engine.language.ruleset import Condition, Rule
 
 Plain = str | bool | int | Decimal
 Number = int | Decimal

@@ -10,8 +10,8 @@ from typing import Any
 
 from engine.facts.schema import Type
 from engine.language.compile import REMEMBERED, compile_expression
+from engine.language.compiled import Expression, Finding, Template
 from engine.language.node import Node
-from engine.language.ruleset import Expression, Finding, Template
 from engine.language.scope import Scope
 from engine.language.template import compile_template
 from engine.problems import Place, Problems

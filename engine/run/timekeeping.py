@@ -10,7 +10,8 @@ import structlog
 from engine.language.durations import show_duration
 from engine.language.ruleset import RuleSet
 from engine.run.clock import Clock, ClockStep
-from engine.store.base import ExceptionEntry, Store
+from engine.store.base import Store
+from engine.store.rows import ExceptionEntry
 
 STEPPED = "clock_stepped"
 STEADY_AFTER = timedelta(days=1)  # without another step the exception closes

@@ -9,7 +9,8 @@ from typing import Any
 from engine.decide.decision import Decision
 from engine.decide.match import answers_by_item, env_for
 from engine.facts.values import Rec
-from engine.language.ruleset import Condition, Rule, RuleSet, Truth
+from engine.language.compiled import Condition, Rule, Truth
+from engine.language.ruleset import RuleSet
 from engine.problems import Place
 
 HELD, FAILED, UNKNOWN = "held", "failed", "unknown"

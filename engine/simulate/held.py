@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from engine.facts.record import RecordState
-from engine.store.base import CaseRow, Node, RecordRow
+from engine.store.rows import CaseRow, Node, RecordRow
 
 
 class HeldStates:

@@ -31,7 +31,8 @@ from engine.facts.codec import dumps, loads, timestamp
 from engine.facts.outside import Event
 from engine.problems import did_you_mean
 from engine.run.sending.steps import Step
-from engine.store.base import Journalled, LookedRow, StepRow, Store
+from engine.store.base import Store
+from engine.store.rows import Journalled, LookedRow, StepRow
 from engine.store.stamps import stamp
 
 PAGE = 1000

@@ -23,7 +23,8 @@ from engine.simulate.backtest import client_changes
 from engine.simulate.history import Activated, Entry, Looked, Stepped, activations, recorded
 from engine.simulate.parts import Part
 from engine.simulate.replay import Past, Replay, Seen, ToldAt
-from engine.store.base import CaseRow, Store
+from engine.store.base import Store
+from engine.store.rows import CaseRow
 
 PAGE = 1000
 Cause = ToldAt | Stepped | Looked | Activated

@@ -9,8 +9,9 @@ from typing import Any, Literal, get_args
 from engine.decide.attention import BUILT_IN
 from engine.decide.match import about_text
 from engine.facts.schema import MONEY, Type
+from engine.language.compiled import Severity
 from engine.language.node import Node
-from engine.language.ruleset import RuleSet, Severity
+from engine.language.ruleset import RuleSet
 from engine.language.scenario_forms import EFFECT, EXPECTED, EXPECTED_EXCEPTION, EXPECTED_VETO, MADE_UP
 from engine.problems import Place, Problems, did_you_mean
 from engine.simulate.given import Reader

@@ -22,7 +22,7 @@ from engine.run.hearing.deeds import Deed
 from engine.run.hearing.intake import corrected
 from engine.simulate.history import Activated, Entry, Looked, Outcome, Stepped, TakenIn
 from engine.simulate.replay import Telling, Told, ToldAt
-from engine.store.base import Node
+from engine.store.rows import Node
 
 Placed = ToldAt | Stepped | Looked
 SHARED = -1  # the part of what is the same for every case of the client

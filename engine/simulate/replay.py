@@ -36,7 +36,7 @@ from engine.run.hearing.observing import Observing
 from engine.run.sending.steps import Step
 from engine.simulate.held import HeldCases, HeldRecords, HeldStates
 from engine.simulate.history import Activated, Looked, Outcome, Stepped, TakenIn
-from engine.store.base import CaseRow, Node, RecordRow
+from engine.store.rows import CaseRow, Node, RecordRow
 
 Mode = Literal["exact", "what_if"]
 MOST_ROUNDS = 10_000  # timers and sends at one instant; more is a case that does not come to rest

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.facts.outside import Action
-from engine.language.assemble import Ingredients, assemble, with_params
+from engine.language.assemble import assemble, with_params
 from engine.language.files import CLIENTS, Files, read_files, shipped_root
+from engine.language.ingredients import Ingredients
 from engine.language.node import Node
 from engine.language.pack import clients, gathered, packs
 from engine.language.ruleset import RuleSet

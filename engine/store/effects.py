@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from engine.store.base import EffectRow, StepRow
+from engine.store.rows import EffectRow, StepRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from engine.store.base import EffectRow
+from engine.store.rows import EffectRow
 
 
 @dataclass(frozen=True, slots=True)

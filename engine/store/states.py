@@ -15,7 +15,7 @@ from engine.facts.codec import decode_fields, dumps, encode_fields, loads
 from engine.facts.record import RecordState, Snapshot
 from engine.facts.schema import Vocabulary
 from engine.facts.values import Unreadable
-from engine.store.base import Node, RecordRow
+from engine.store.rows import Node, RecordRow
 
 
 def encode_state(vocabulary: Vocabulary, state: RecordState) -> str:

@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from engine.facts.outside import Order, Receipt
 from engine.facts.schema import Type
-from engine.language.ruleset import PromiseSpec
+from engine.language.compiled import PromiseSpec
 from engine.run.clock import SystemClock
 from engine.run.service import Service
-from engine.store.base import EffectEntry
+from engine.store.rows import EffectEntry
 from engine.store.sqlite import SqliteStore
 from tests.run.small import BY_RMA, HERE, Shop, a_sale, an_order, an_rma, expression, refund_rule, small_rules
 

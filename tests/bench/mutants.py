@@ -17,9 +17,10 @@ from unittest.mock import patch
 from engine.facts.outside import installed_actions
 from engine.language import assemble as assembling
 from engine.language.coherence import check_whole
+from engine.language.compiled import Rule
 from engine.language.node import Entry, Node
 from engine.language.rules import Ground, read_rule
-from engine.language.ruleset import Rule, RuleSet
+from engine.language.ruleset import RuleSet
 from engine.language.sections import Sections
 from engine.problems import Place, Problems
 from engine.simulate.scenario import Scenario

@@ -23,7 +23,7 @@ from engine.console.views import VIEWS
 from engine.demo import DemoLine, Summary
 from engine.desk import exceptions
 from engine.store.audit import every_entry
-from engine.store.base import ExceptionEntry
+from engine.store.rows import ExceptionEntry
 from engine.store.sqlite import SqliteStore
 
 PASSWORD = "a long enough password"

@@ -19,7 +19,8 @@ from engine.facts.case import case_of
 from engine.facts.effects import EffectState
 from engine.facts.merge import merge
 from engine.facts.record import RecordState
-from engine.language.ruleset import Rule, RuleSet
+from engine.language.compiled import Rule
+from engine.language.ruleset import RuleSet
 from tests.decide.small import REFUND, Told, refunds, rules
 from tests.decide.test_properties import RULES, SOME, happens, observations
 from tests.journeys.world import START

@@ -19,7 +19,7 @@ from engine.facts.outside import Connector, installed_actions, installed_connect
 from engine.language.pack import load
 from engine.run.clock import VirtualClock
 from engine.run.service import Service
-from engine.store.base import EffectRow, ExceptionRow
+from engine.store.rows import EffectRow, ExceptionRow
 from engine.store.sqlite import SqliteStore
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.facts.schema import BOOLEAN, DURATION, MONEY, NUMBER, TEXT, TIMESTAMP, enum_of, list_of, record_of
 from engine.facts.values import UNKNOWN, Items, Money, Rec, Unreadable
 from engine.language.compile import compile_expression
-from engine.language.ruleset import Expression
+from engine.language.compiled import Expression
 from engine.language.scope import Scope
 from engine.language.source import read_source
 from engine.language.vocabulary import read_vocabulary

@@ -28,7 +28,7 @@ from engine.facts.schema import (
 )
 from engine.facts.values import UNKNOWN, Items, Money, Rec, Unreadable, WorkingDuration
 from engine.language.compile import compile_expression
-from engine.language.ruleset import Expression
+from engine.language.compiled import Expression
 from engine.language.scope import Scope
 from engine.language.source import read_source
 from engine.language.terms import LARGEST_LOOP

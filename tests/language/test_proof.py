@@ -12,10 +12,10 @@ from engine.facts.schema import BOOLEAN, NUMBER, TEXT, FieldSpec, Kind, Vocabula
 from engine.facts.values import UNKNOWN, Rec, Unreadable
 from engine.language.check import Checker
 from engine.language.compile import compile_expression
+from engine.language.compiled import Condition, Expression
 from engine.language.lints.proof import Prover
 from engine.language.node import locator
 from engine.language.parse import parse
-from engine.language.ruleset import Condition, Expression
 from engine.language.scope import Scope
 from engine.language.terms import Term
 from engine.problems import Place, Problems

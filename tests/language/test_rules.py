@@ -10,8 +10,9 @@ import pytest
 
 from engine.facts.schema import DURATION, TIMESTAMP
 from engine.facts.values import Items, Rec
+from engine.language.compiled import Expression, Rule, Template
 from engine.language.pack import check, load
-from engine.language.ruleset import Expression, Rule, RuleSet, Template
+from engine.language.ruleset import RuleSet
 from tests.language.small_world import ACTIONS, project
 
 

@@ -30,8 +30,7 @@ from engine.facts.outside import (
 )  # fmt: skip
 from engine.facts.record import Observation
 from engine.facts.schema import BOOLEAN, TEXT, Type, list_of, record_of
-from engine.language.mapping import SetAside
-from engine.language.ruleset import (
+from engine.language.compiled import (  # fmt: skip
     ActionUse,
     Condition,
     Each,
@@ -41,9 +40,10 @@ from engine.language.ruleset import (
     Forbid,
     Raise,
     Rule,
-    RuleSet,
     Template,
-)  # fmt: skip
+)
+from engine.language.mapping import SetAside
+from engine.language.ruleset import RuleSet  # fmt: skip
 from engine.problems import Place
 from engine.run.clock import VirtualClock
 from engine.run.service import Service

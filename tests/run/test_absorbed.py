@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from engine.facts.outside import Evidence, Order, Receipt, Unsure
 from engine.facts.schema import TEXT, record_of
-from engine.language.ruleset import ActionUse
+from engine.language.compiled import ActionUse
 from engine.run.clock import VirtualClock
 from engine.run.service import Service
 from engine.store.sqlite import SqliteStore

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from engine.language.ruleset import Forbid, RuleSet
+from engine.language.compiled import Forbid
+from engine.language.ruleset import RuleSet
 from engine.run.clock import VirtualClock
 from engine.run.rules.comparison import Comparing, Comparison
 from engine.run.service import Service

@@ -12,7 +12,7 @@ import pytest
 from engine.problems import ProblemsFound
 from engine.run.boot import open_client
 from engine.run.clock import VirtualClock
-from engine.store.base import StoreInUse
+from engine.store.rows import StoreInUse
 
 MAIN = Path(__file__).parents[2]
 SECRETS = {

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from engine.facts.budget import Limit
 from engine.facts.outside import Evidence, Feed, Order, Page, Receipt, TryLater, Unsure
 from engine.facts.schema import Type
-from engine.language.ruleset import ActionUse, PromiseSpec, Rule, RuleSet
+from engine.language.compiled import ActionUse, PromiseSpec, Rule
+from engine.language.ruleset import RuleSet
 from engine.run.clock import VirtualClock
 from engine.run.sending.breaker import LONGEST_TRIAL
 from engine.run.sending.dispatch import SHARE, in_turn
 from engine.run.service import Service
-from engine.store.base import EffectRow
+from engine.store.rows import EffectRow
 from engine.store.sqlite import SqliteStore
 from tests.run.small import (
     BY_RMA,

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from engine.facts.outside import Evidence, Order, Receipt
-from engine.language.ruleset import ActionUse, AtMost, Rule
+from engine.language.compiled import ActionUse, AtMost, Rule
 from engine.run.clock import VirtualClock
 from engine.run.service import Service
 from engine.store.sqlite import SqliteStore

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.facts.links import reach
 from engine.run.hearing.linking import Linking
-from engine.store.base import Node, RecordRow
+from engine.store.rows import Node, RecordRow
 from engine.store.sqlite import SqliteStore
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

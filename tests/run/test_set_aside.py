@@ -13,12 +13,12 @@ from engine.decide.people import NotPossible
 from engine.desk.explained import Asked, explained
 from engine.facts.outside import Event, Refused, TryLater, Unsure
 from engine.facts.schema import Type
-from engine.language.ruleset import PromiseSpec
+from engine.language.compiled import PromiseSpec
 from engine.run.hearing.deeds import Deed, mark, noted
 from engine.simulate.history import Activated, parsed, recorded, written
 from engine.simulate.life import life_in, life_in_store, lives, rule_sets_of
 from engine.store.audit import every_entry, first_broken
-from engine.store.base import Journalled
+from engine.store.rows import Journalled
 from engine.store.sqlite import SqliteStore
 from tests.run.files_world import FILES, World, opened, project, told, write
 from tests.run.files_world import an_order as a_file_order

@@ -15,7 +15,7 @@ from engine.language.pack import load
 from engine.simulate import parts
 from engine.simulate.history import Activated, Entry, TakenIn
 from engine.simulate.replay import Telling, Told
-from engine.store.base import Node
+from engine.store.rows import Node
 
 CLIENT = "demo"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.run.kept.verify import verify
-from engine.store.base import StoreInUse
+from engine.store.rows import StoreInUse
 from engine.store.sqlite import SqliteStore
 from engine.store.sqlite.backup import NotCopied, backup, restore
 from engine.store.trouble import StoreTrouble

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from engine.store import schema
-from engine.store.base import EffectEntry
 from engine.store.queue import Skip
+from engine.store.rows import EffectEntry
 from engine.store.sqlite import SqliteStore
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

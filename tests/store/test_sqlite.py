@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from engine.facts.outside import Event, Ref
-from engine.store.base import ExceptionEntry, NewerStore, RecordRow, StoreInUse
 from engine.store.budgets import MarkRow, SpentRow
+from engine.store.rows import ExceptionEntry, NewerStore, RecordRow, StoreInUse
 from engine.store.schema import migrations
 from engine.store.sqlite import SqliteStore
 from engine.store.stamps import instant, stamp
@@ -120,7 +120,7 @@ class TestOneWriter:
     def test_a_second_process_is_refused_and_told_who_has_it(self, store: SqliteStore, tmp_path: Path) -> None:
         del store
         code = (
-            "import sys; from engine.store.sqlite import SqliteStore; from engine.store.base import StoreInUse\n"
+            "import sys; from engine.store.sqlite import SqliteStore; from engine.store.rows import StoreInUse\n"
             "try: SqliteStore.open(sys.argv[1])\nexcept StoreInUse as e: print(e); sys.exit(3)"
         )
         done = subprocess.run(

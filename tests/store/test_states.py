@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.facts.record import RecordState, Snapshot
 from engine.facts.schema import FieldSpec, Kind, Type, Vocabulary, enum_of
 from engine.facts.values import Money, Unreadable
-from engine.store.base import RecordRow
+from engine.store.rows import RecordRow
 from engine.store.states import States, decode_state, encode_state
 from tests.facts.words import WORDS
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from engine.run.private import open_to_others, write_private
-from engine.store.base import StoreInUse
+from engine.store.rows import StoreInUse
 from engine.store.sqlite import SqliteStore
 from engine.store.sqlite.lock import lock_file
 from engine.store.trouble import StoreTrouble

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.facts.outside import Event
-from engine.store.base import StoreBusy
+from engine.store.rows import StoreBusy
 from engine.store.sqlite import SqliteStore
 from engine.store.sqlite.turns import Turns
 

@@ -21,7 +21,7 @@ def backup(
 ) -> None:
     """Copy a store while the service runs on it: one file, checked as by `instep verify` before it gets its name."""
     from engine.cli import safekeeping  # noqa: PLC0415
-    from engine.store.base import NewerStore  # noqa: PLC0415
+    from engine.store.rows import NewerStore  # noqa: PLC0415
     from engine.store.sqlite.backup import NotCopied  # noqa: PLC0415
 
     try:
@@ -51,7 +51,7 @@ def verify(
 ) -> None:
     """Check everything that must be true of a store, in use or not: file, journal, effects, memory, wake-ups, rule sets."""
     from engine.cli import safekeeping  # noqa: PLC0415
-    from engine.store.base import NewerStore  # noqa: PLC0415
+    from engine.store.rows import NewerStore  # noqa: PLC0415
 
     try:
         findings, counts = safekeeping.verified(store, replay=replay)
@@ -80,7 +80,7 @@ def restore(
 ) -> None:
     """Go on with an older copy of a store, while no service runs on it. What may have been sent since is looked up first."""
     from engine.cli import safekeeping  # noqa: PLC0415
-    from engine.store.base import NewerStore, StoreInUse  # noqa: PLC0415
+    from engine.store.rows import NewerStore, StoreInUse  # noqa: PLC0415
     from engine.store.sqlite.backup import NotCopied  # noqa: PLC0415
 
     try:

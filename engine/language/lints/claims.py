@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from engine.language.compiled import ActionUse, Expression, Forbid, Rule, Template
 from engine.language.lints.conditions import entries_of
 from engine.language.lints.whole import Whole
-from engine.language.ruleset import ActionUse, Expression, Forbid, Rule, Template
 from engine.language.written import same_meaning
 from engine.problems import Problem
 

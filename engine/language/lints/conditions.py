@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.language.compiled import Condition, Rule
 from engine.language.lints.proof import Case, Prover, TooMany, joined
 from engine.language.lints.whole import Read, Whole
-from engine.language.ruleset import Condition, Rule
 from engine.language.terms import Comprehension, every
 from engine.problems import Problem
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from itertools import product
 from typing import Any, Literal
 
-from engine.language.ruleset import Condition, Expression
+from engine.language.compiled import Condition, Expression
 from engine.language.terms import Call, Compare, Comprehension, Field, ListOf, Logic, Not, Root, Setting, Term, path_of
 from engine.language.terms import Literal as Written
 

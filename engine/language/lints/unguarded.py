@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from engine.language.compiled import Rule
 from engine.language.lints.whole import Read, Whole
-from engine.language.ruleset import Rule
 from engine.language.scope import Scope
 from engine.language.terms import Call, Choice, Comprehension, Field, Logic, Not, Term, every, path_of
 from engine.problems import Problem

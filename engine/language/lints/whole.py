@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.language.check import Checker
+from engine.language.compiled import DerivedFact, Expression, PromiseSpec, Rule
 from engine.language.conditions import leaves
 from engine.language.files import CLIENTS
+from engine.language.ingredients import Ingredients
 from engine.language.lints.proof import Prover
 from engine.language.node import Node, locator
 from engine.language.parse import Fault, parse
 from engine.language.rules import Ground, expressions_of, scope_of
-from engine.language.ruleset import DerivedFact, Expression, PromiseSpec, Rule
 from engine.language.scope import Scope, case_names
 from engine.language.sections import Sections
 from engine.language.tables.draft import scope_within
 from engine.language.tables.table import Table
 from engine.language.terms import Term
 from engine.problems import Place, Problems
-
-if TYPE_CHECKING:
-    from engine.language.assemble import Ingredients
 
 
 @dataclass(frozen=True, slots=True)

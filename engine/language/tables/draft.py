@@ -9,11 +9,11 @@ from typing import Any
 
 from engine.facts.schema import ANY, BOOLEAN, DURATION, MONEY, NUMBER, SETTINGS, FieldSpec, Kind, Type, Vocabulary, record_of
 from engine.facts.values import Money
+from engine.language.compiled import DerivedFact
 from engine.language.forms import OUTPUT_TYPES, TABLE
 from engine.language.functions import FUNCTIONS
 from engine.language.node import Node
 from engine.language.parse import Fault, parse
-from engine.language.ruleset import DerivedFact
 from engine.language.scope import Scope, case_names
 from engine.language.tables.cells import ANY_CELL, Cell
 from engine.language.tables.fact import facts_of

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.facts.values import UNKNOWN, is_gap
+from engine.language.compiled import DerivedFact, Env, Expression, Finding
 from engine.language.operations import truth
-from engine.language.ruleset import DerivedFact, Env, Expression, Finding
 from engine.language.show import show
 from engine.language.tables.table import Decided, Output, Table, why_unsure
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.facts.schema import NUMBER, Type, list_of
 from engine.facts.values import UNKNOWN, Money, Rec, WorkingDuration, is_gap
-from engine.language.ruleset import Expression
+from engine.language.compiled import Expression
 from engine.language.show import show
 from engine.language.tables.cells import Cell, line_of
 from engine.language.tables.hit import Given, Outcome, Values, outcome, zero_for

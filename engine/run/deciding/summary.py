@@ -12,7 +12,7 @@ from engine.decide.decision import Decision
 from engine.decide.memory import ExceptionState
 from engine.facts.codec import dumps
 from engine.facts.effects import EffectState
-from engine.store.base import EffectEntry, ExceptionEntry
+from engine.store.rows import EffectEntry, ExceptionEntry
 
 
 def summary(decision: Decision) -> dict[str, Any]:

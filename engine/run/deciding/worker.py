@@ -29,7 +29,8 @@ from engine.run.deciding.cadence import due_at
 from engine.run.deciding.lateness import late
 from engine.run.deciding.summary import effect_entry, exception_entry, summary_text
 from engine.run.logs import where
-from engine.store.base import CaseRow, ExceptionEntry, Store
+from engine.store.base import Store
+from engine.store.rows import CaseRow, ExceptionEntry
 from engine.store.states import States
 
 Change = Callable[[Memory], Memory]

@@ -13,7 +13,8 @@ from engine.run.clock import Clock
 from engine.run.lanes import Lanes
 from engine.run.limits.budget import Budget
 from engine.run.logs import where
-from engine.store.base import FetchRow, Node, Store
+from engine.store.base import Store
+from engine.store.rows import FetchRow, Node
 
 LINK = "link"
 AT_ONCE = 100

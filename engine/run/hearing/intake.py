@@ -27,7 +27,8 @@ from engine.run.hearing.linking import Linking
 from engine.run.hearing.observing import Observing
 from engine.run.logs import where
 from engine.store.aside import Aside
-from engine.store.base import ExceptionEntry, Journalled, Store
+from engine.store.base import Store
+from engine.store.rows import ExceptionEntry, Journalled
 from engine.store.stamps import stamp
 
 FEWEST = 4  # at a time, while another thread waits to write

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from engine.facts.links import ORDER, owners, reach
-from engine.store.base import Node, Placements, Records
+from engine.store.base import Placements, Records
+from engine.store.rows import Node
 
 Absorb = Callable[[int, int], None]  # (case that ends, case it lives on in): the memories become one
 

@@ -10,7 +10,8 @@ from engine.facts.record import Observation, RecordState
 from engine.language.ruleset import RuleSet
 from engine.run.clock import Clock
 from engine.run.hearing.linking import Linking
-from engine.store.base import Node, Placements, RecordRow, Records
+from engine.store.base import Placements, Records
+from engine.store.rows import Node, RecordRow
 
 
 class Keeping(Protocol):

@@ -14,7 +14,8 @@ from engine.run.clock import Clock
 from engine.run.lanes import Lanes
 from engine.run.limits.budget import Budget
 from engine.run.logs import where
-from engine.store.base import ExceptionEntry, FeedRow, Store
+from engine.store.base import Store
+from engine.store.rows import ExceptionEntry, FeedRow
 
 LONGEST_WAIT = timedelta(hours=1)
 TOLD_AFTER = 5  # failures in a row

@@ -13,7 +13,8 @@ from datetime import datetime
 from engine.language.mapping import Reader
 from engine.language.ruleset import RuleSet
 from engine.run.hearing.deeds import PERSON
-from engine.store.base import Journalled, Store
+from engine.store.base import Store
+from engine.store.rows import Journalled
 
 PAGE = 1000
 STAYS = 0  # no case has this id: what belongs to it never leaves

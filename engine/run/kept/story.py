@@ -21,7 +21,8 @@ from engine.decide.subjects import lineage
 from engine.decide.trace import Because, Entry, trace
 from engine.facts.effects import EffectState
 from engine.facts.values import Money, Rec, listed
-from engine.language.ruleset import Rule, RuleSet
+from engine.language.compiled import Rule
+from engine.language.ruleset import RuleSet
 from engine.language.show import show
 from engine.run.deciding.cadence import due_at, held_back
 

@@ -17,8 +17,8 @@ from engine.run.deciding.summary import effect_entry, exception_entry
 from engine.run.deciding.worker import FAULT, opened_at
 from engine.run.rules.candidate import candidate_of
 from engine.store.audit import first_broken
-from engine.store.base import CaseRow, EffectEntry, EffectRow, ExceptionRow, RuleSetRow
 from engine.store.findings import Finding
+from engine.store.rows import CaseRow, EffectEntry, EffectRow, ExceptionRow, RuleSetRow
 from engine.store.sqlite.store import SqliteStore
 from engine.store.states import States
 

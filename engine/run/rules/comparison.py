@@ -22,7 +22,8 @@ from engine.language.mapping import observe
 from engine.language.ruleset import RuleSet
 from engine.run.deciding.cadence import due_at
 from engine.run.deciding.worker import Worker, opened_at
-from engine.store.base import CaseRow, RecordRow, Store
+from engine.store.base import Store
+from engine.store.rows import CaseRow, RecordRow
 from engine.store.states import States
 
 FEW = 5  # cases that are compared in one go, right before the swap

@@ -8,7 +8,8 @@ from engine.facts.outside import Action
 from engine.language.files import Files
 from engine.language.pack import load
 from engine.language.ruleset import RuleSet
-from engine.store.base import RuleSetRow, Store
+from engine.store.base import Store
+from engine.store.rows import RuleSetRow
 
 SHORTEST = 4  # characters of a hash that name a rule set
 

@@ -20,7 +20,7 @@ from engine.run.rules.past import NoSuchRuleSet, find_rule_set
 from engine.run.rules.status import Attempt, Waiting, restart_reason
 from engine.run.rules.watching import QUIET, Watch
 from engine.run.service import Service, maps_alike
-from engine.store.base import ActivationRequest
+from engine.store.rows import ActivationRequest
 
 GLANCE = 1.0  # seconds between looks for what somebody asked for
 

@@ -17,7 +17,8 @@ from engine.run.rules.past import NoSuchRuleSet, find_rule_set
 from engine.run.rules.reload import RulesState
 from engine.run.rules.status import Attempt, Waiting
 from engine.run.service import maps_alike
-from engine.store.base import ActivationRequest, RuleSetRow, Store
+from engine.store.base import Store
+from engine.store.rows import ActivationRequest, RuleSetRow
 
 
 class CannotStart(Exception):  # noqa: N818 - named for what it tells

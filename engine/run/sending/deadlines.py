@@ -13,8 +13,9 @@ from engine.run.limits.budget import Budget
 from engine.run.sending.foreseen import SAID, Standing, Unmet, foreseen
 from engine.run.sending.performing import Performing
 from engine.run.sending.reach import Reach
-from engine.store.base import ExceptionEntry, Store
+from engine.store.base import Store
 from engine.store.queue import Ahead
+from engine.store.rows import ExceptionEntry
 
 RULE = "deadlines_unmet"
 EVERY = timedelta(minutes=1)

@@ -22,8 +22,9 @@ from engine.run.lanes import Lanes
 from engine.run.sending.lines import lines_of
 from engine.run.sending.performing import Due, Performing
 from engine.run.sending.reach import Reach
-from engine.store.base import EffectRow, Store
+from engine.store.base import Store
 from engine.store.queue import Skip
+from engine.store.rows import EffectRow
 
 AT_ONCE = 100  # looked up together
 LARGEST_BATCH = 10_000

@@ -19,7 +19,8 @@ from engine.facts.outside import TryLater
 from engine.run.clock import Clock
 from engine.run.sending.breaker import CLOSED, Breaker, Leave
 from engine.run.waits import backed_off
-from engine.store.base import ExceptionEntry, Store
+from engine.store.base import Store
+from engine.store.rows import ExceptionEntry
 
 Way = Literal["look_up", "perform"]
 WAYS: tuple[Way, ...] = ("look_up", "perform")

@@ -13,7 +13,8 @@ from engine.facts.outside import Codes, Connector, OffersCodes, TryLater, ValidC
 from engine.run.clock import Clock
 from engine.run.limits.budget import Budget
 from engine.run.logs import where
-from engine.store.base import ExceptionEntry, Store
+from engine.store.base import Store
+from engine.store.rows import ExceptionEntry
 
 RULE = "code_not_taken"
 

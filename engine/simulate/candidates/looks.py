@@ -17,7 +17,7 @@ from engine.run.deciding.cadence import due_at
 from engine.run.deciding.worker import Decided
 from engine.run.hearing.deeds import DoneTo
 from engine.simulate.seen import Came
-from engine.store.base import CaseRow
+from engine.store.rows import CaseRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from typing import Any
 
 from engine.facts.schema import Type
 from engine.facts.values import Rec, is_gap
+from engine.language.compiled import Condition, Rule
 from engine.language.conditions import leaves
 from engine.language.parse import Fault, Syntax, literal, parse
-from engine.language.ruleset import Condition, Rule, RuleSet
+from engine.language.ruleset import RuleSet
 
 SCALE = 10**6  # numbers are compared as whole millionths: it knows no exact decimals
 LARGEST = 2**53

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from engine.store.base import CaseRow, DecisionRow, LookedRow
+from engine.store.rows import CaseRow, DecisionRow, LookedRow
 from engine.store.stamps import instant, instant_or_none, stamp, stamp_or_none
 
 COLUMNS = "c.id, c.name, c.anchored, c.opened_at, c.memory, c.version, c.open, c.wake_at, c.failures from cases c"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from engine.store.base import EffectRow, StepRow
 from engine.store.effects import ReceiptRow
+from engine.store.rows import EffectRow, StepRow
 from engine.store.sqlite.outbox import COLUMNS, STEP_COLUMNS, effect_rows
 from engine.store.sqlite.outbox import _steps as step_rows
 from engine.store.stamps import instant

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from engine.store.base import ExceptionEntry, ExceptionRow
+from engine.store.rows import ExceptionEntry, ExceptionRow
 from engine.store.stamps import instant, instant_or_none, stamp, stamp_or_none
 
 COLUMNS = """

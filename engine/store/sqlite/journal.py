@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.facts.outside import Event
-from engine.store.base import IntakeRow, Journalled, SetAsideRow
+from engine.store.rows import IntakeRow, Journalled, SetAsideRow
 from engine.store.stamps import instant, stamp
 
 COLUMNS = """

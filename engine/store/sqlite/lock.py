@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.store.base import StoreInUse
+from engine.store.rows import StoreInUse
 
 
 class Mark(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from engine.store.base import EffectEntry, EffectRow, StepRow
+from engine.store.rows import EffectEntry, EffectRow, StepRow
 from engine.store.stamps import instant, instant_or_none, stamp, stamp_or_none
 
 NAMES = (

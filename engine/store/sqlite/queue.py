@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from engine.store.base import EffectRow
 from engine.store.queue import NOTHING, Ahead, Skip
+from engine.store.rows import EffectRow
 from engine.store.sqlite.outbox import COLUMNS, effect_rows
 from engine.store.stamps import instant, stamp, stamp_or_none
 

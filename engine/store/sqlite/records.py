@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 
-from engine.store.base import Node, RecordRow
+from engine.store.rows import Node, RecordRow
 from engine.store.stamps import instant, stamp
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from engine.facts.outside import Ref
-from engine.store.base import FeedRow, FetchRow
+from engine.store.rows import FeedRow, FetchRow
 from engine.store.stamps import instant, instant_or_none, stamp, stamp_or_none
 
 FEEDS = "select connector, feed, cursor, next_at, failures, fault from cursors"

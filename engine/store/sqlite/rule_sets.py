@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.language.ruleset import RuleSet
-from engine.store.base import ActivationRequest, RuleSetRow
+from engine.store.rows import ActivationRequest, RuleSetRow
 from engine.store.schema import digest
 from engine.store.stamps import instant, instant_or_none, stamp
 

@@ -10,8 +10,8 @@ from typing import Literal, Self
 
 from sqlite_utils import Database
 
-from engine.store.base import NewerStore, StoreBusy
 from engine.store.findings import Finding
+from engine.store.rows import NewerStore, StoreBusy
 from engine.store.schema import migrations, unknown_steps
 from engine.store.sqlite import verify
 from engine.store.sqlite.accounts import SqliteAccounts
