@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def milestones_of(store: Store, rule_set: RuleSet, row: CaseRow) -> list[Milesto
 def _of(rule_set: RuleSet, state: RecordState) -> Iterator[Milestone]:
     declared = rule_set.vocabulary[state.kind].fields
     now, seen = fields_of(state), fields_of(without_corrections(state))
-    for field in milestones(chain.from_iterable(rule_set.mappings.values()), state.kind):
+    for field in milestones(rule_set.mappings, state.kind):
         spec, said = declared[field], state.snapshots.get(f"{CORRECTION}{field}")
         by, at = (said.digest, said.version) if said is not None else ("", "")
         yield Milestone(state.kind, state.key, field, spec.type.name, spec.doc, now.get(field), seen.get(field), by, at)

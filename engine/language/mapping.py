@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -190,9 +190,9 @@ def observe(mappings: Sequence[RecordMapping], event: Event) -> Reading:
     return observed, aside
 
 
-def milestones(mappings: Iterable[RecordMapping], kind: str) -> tuple[str, ...]:
-    """The fields of records of a kind that some mapping keeps: times and booleans that once told stay."""
-    fields = (each for one in mappings if one.kind == kind for each in one.fields)
+def milestones(mappings: Mapping[str, Sequence[RecordMapping]], kind: str) -> tuple[str, ...]:
+    """The fields of records of a kind that some mapping, of those by event, keeps: times and booleans that once told stay."""
+    fields = (each for found in mappings.values() for one in found if one.kind == kind for each in one.fields)
     return tuple(sorted({each.name for each in fields if isinstance(each, FieldMapping) and each.keep}))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from engine.language.mapping import milestones
 from engine.language.node import Node
 from engine.language.scenario_forms import ANSWERED, GIVEN, HAPPENING
 from engine.problems import Place, Problems, did_you_mean
@@ -141,9 +142,8 @@ class HappeningReader:
             case "correct" if node.expect_map(self.problems, '"correct"'):
                 for heading, at, below in node.items():
                     change = self.reader.record(heading, at, below)
-                    for field, value in () if change is None else change.fields.items():
-                        if change is not None and field != self.reader.vocabulary[change.kind].key:
-                            yield Corrected(change.kind, change.key, field, value, at)
+                    if change is not None:
+                        yield from self._corrected(change, at)
             case "answer" | "correct":
                 return
             case _ if key in DEEDS:
@@ -152,6 +152,15 @@ class HappeningReader:
                 change = self._record(key, place, node, _WORDS)
                 if change is not None:
                     yield change
+
+    def _corrected(self, change: RecordChange, place: Place) -> Iterator[Corrected]:
+        kept = milestones(self.matches.rule_set.mappings, change.kind)
+        for field, value in change.fields.items():
+            if field in kept:
+                yield Corrected(change.kind, change.key, field, value, place)
+            elif field != self.reader.vocabulary[change.kind].key:
+                said = f"{change.kind}.{field} is no milestone, and only those are corrected by hand{did_you_mean(field, kept)}"
+                self.problems.add(place, "unknown-field", said)
 
     def _answer(self, place: Place, node: Node, rule_id: str) -> Iterator[Answered]:
         rule = self.matches.rule(Node("scalar", place, rule_id, rule_id))

@@ -28,6 +28,9 @@ MISTAKES = {
         '4:21 unknown-action: there is no action "marketplace.refnd" (did you mean "marketplace.refund"?)'
     ),
     "given: return\nwhen: {refused: marketplace.refund}\nthen: nothing": "4:21 wrong-shape: say why, as in refused:",
+    "given: return\nwhen: {correct: {rma 1001: {status: done}}}\nthen: nothing": (
+        "4:22 unknown-field: rma.status is no milestone, and only those are corrected by hand"
+    ),
     "given: return\nwhen: {answer: {ask: payy}}\nthen: nothing": '4:26 unknown-word: the answer to ask cannot be "payy"',
     "given: return\nwhen: {answer: {pay: keep}}\nthen: nothing": '4:21 unknown-answer: "pay" asks nothing: resolve it instead',
     "given: return\nwhen: {-1h: {settled: everything}}\nthen: nothing": '4:12 bad-value: "-1h" is before the start: what was before is given',

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 import structlog
@@ -216,7 +215,7 @@ def correction_of(rule_set: RuleSet, deed: Deed, at: datetime) -> Observation:
         fields = decode_fields(rule_set.vocabulary, kind, {field: value})
     except ValueError as no:
         raise NotPossible(str(no)) from None
-    kept = milestones(chain.from_iterable(rule_set.mappings.values()), kind)
+    kept = milestones(rule_set.mappings, kind)
     if field not in kept:
         which = did_you_mean(field, kept) or f": a {kind} has none"
         raise NotPossible(f"{kind}.{field} is no milestone, and only those are corrected by hand{which}")
