@@ -48,7 +48,7 @@ def budget_lines(found: dict[str, Any]) -> list[Table | Text]:
             ", ".join(f"{purpose.replace('_', '-')} {units}" for purpose, units in each["by_purpose"].items()),
         )  # fmt: skip
     waiting = [
-        Text(f"{each['connector']}.{each['feed']} waits until {_time(each['until'])}: {each['why']}", style="yellow")
+        Text(f"{each['connector']}.{each['feed']} waits until {_time(each['until'])} UTC: {each['why']}", style="yellow")
         for each in found["waiting"]
     ]
     return [table, *waiting]

@@ -145,4 +145,4 @@ def _of(store: Store, client: str) -> None:
 
 
 def _when(at: datetime | None) -> str:
-    return f"{at.astimezone():%Y-%m-%d %H:%M}" if at is not None else ""
+    return f"{at.astimezone():%Y-%m-%d %H:%M %Z}" if at is not None else ""

@@ -19,6 +19,7 @@ from engine.problems import Problem, Problems
 from engine.run.private import write_private
 
 FINE, FOUND, MISUSED = 0, 1, 2
+IN_PASSING = ("stamina.retry_scheduled",)  # a request tried again at once: where that was in vain, whoever asked says so
 T = TypeVar("T")
 
 console = Plain()
@@ -39,7 +40,7 @@ def log_to_stderr(shown: Container[str] = ()) -> None:
     """What is logged never mixes with what is printed. `shown` are events left out because they are printed."""
 
     def left_out(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        if event.get("event") in shown:
+        if event.get("event") in shown or event.get("event") in IN_PASSING:
             raise structlog.DropEvent
         return event
 

@@ -121,7 +121,9 @@ def panel(now: Status) -> list[Text]:
     effects, exceptions = now["effects"], now["exceptions"]
     under_way = sum(effects.get(status, 0) for status in ("planned", "performing", "unsure"))
     open_ones = ", ".join(f"{count} {severity}" for severity, count in exceptions.items()) or "none"
-    failing = ", ".join(f"{feed['connector']}.{feed['feed']}" for feed in now["failing"])
+    failing: dict[str, list[str]] = {}
+    for feed in now["failing"]:
+        failing.setdefault(feed["connector"], []).append(feed["feed"])
     lines = [
         Text.assemble((now["client"], "bold"), f"  {now['mode']}  rule set {now['rule_set']}  ", rules_words(rules)),
         Text(
@@ -134,8 +136,7 @@ def panel(now: Status) -> list[Text]:
         lines.append(candidate_words(candidate))
     lines += clock_lines(now["clock"])
     lines += outside_lines(now)
-    if failing:
-        lines.append(Text(f"failing: {failing}", style="red"))
+    lines += [Text(f"{connector} does not answer: {', '.join(feeds)}", style="red") for connector, feeds in failing.items()]
     lines += budget_lines(now["budgets"])
     return lines
 

@@ -30,6 +30,7 @@ from engine.store.safekeeping import Lateness, late_by
 
 Json = dict[str, Any]
 STATUSES = ("planned", "performing", "unsure", "settled", "settled_elsewhere", "refused", "acknowledged", "withdrawn")
+ENDED = ("settled", "settled_elsewhere", "acknowledged", "withdrawn")  # nothing of them can be late any more
 STUCK = ("performing", "unsure", "refused", "put off")
 MOST = 100_000
 TOLD = {
@@ -194,15 +195,16 @@ def table(rows: Sequence[Json], *, everything: bool) -> Table | Text:
         )
     found = Table("", "effect", "status", "why", "next", box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        what = Text.assemble(f"{row['action']} for {row['subject']}", (f"\n{row['key']}  {row['case']}", "dim"))
+        amount = row["params"].get("amount")
+        paid = f", {_plain(amount)}" if isinstance(amount, dict) else ""
+        what = Text.assemble(f"{row['action']} for {row['subject']}{paid}", (f"\n{row['key']}  {row['case']}", "dim"))
         why = ": ".join(text for text in (row["reason"], row["detail"]) if text)
         status = f"{row['status']}\n{row['acknowledged']}" if row.get("acknowledged") else row["status"]
         status += f"\nlate by {row['late_by']}" if row["late_by"] else ""
-        times = [
-            second(row["next_at"]) if row["next_at"] else "",
-            f"by {second(row['deadline'])}" if row.get("deadline") else "",
-        ]
-        found.add_row(str(row["number"]), what, status, why, "\n".join(text for text in times if text))
+        times = [second(row["next_at"])] if row["next_at"] else []
+        if row["deadline"] and row["status"] not in ENDED:
+            times.append(f"by {second(row['deadline'])}")
+        found.add_row(str(row["number"]), what, status, why, "\n".join(times))
     return found
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.desk.doing import instant
-from engine.desk.stored import NotFound, visited
+from engine.desk.stored import NotFound, second, visited
 from engine.store.audit import AuditEntry, every_entry, first_broken
 from engine.store.stamps import instant as read_stamp
 
@@ -71,8 +71,7 @@ def table(rows: Sequence[Json]) -> Table | Text:
         about = Text.assemble(row["about"], (f"\n{row['case']}" if row["case"] else "", "dim"))
         details = ", ".join(f"{name} {value}" for name, value in row["details"].items() if value not in ("", None))
         why = Text.assemble(row["reason"], (("\n" if row["reason"] else "") + details, "dim"))
-        when = f"{read_stamp(row['at']).astimezone():%Y-%m-%d %H:%M:%S}"
-        found.add_row(str(row["number"]), when, row["by"], row["did"], about, why)
+        found.add_row(str(row["number"]), second(row["at"]), row["by"], row["did"], about, why)
     return found
 
 
