@@ -77,9 +77,8 @@ def again(memory: Memory, key: str) -> Memory:
 def retried(memory: Memory, key: str) -> Memory:
     """A person asks for a refused effect again: rules, vetoes and claims decide anew."""
     effect = _of(memory, key, "refused")
-    return memory.with_effect(
-        replace(effect, status="planned", settled_at=None, not_before=None, attempts=0, reason="", detail="", acknowledged="")
-    )
+    fresh = replace(effect, status="planned", settled_at=None, not_before=None, attempts=0, cut_off=0)
+    return memory.with_effect(replace(fresh, reason="", detail="", acknowledged=""))
 
 
 def anew(memory: Memory, key: str) -> Memory:
@@ -87,7 +86,7 @@ def anew(memory: Memory, key: str) -> Memory:
     this time it is still the refusal it was to those who were told.
     """
     effect = _of(memory, key, "refused")
-    return memory.with_effect(replace(effect, status="planned", settled_at=None, not_before=None, attempts=0))
+    return memory.with_effect(replace(effect, status="planned", settled_at=None, not_before=None, attempts=0, cut_off=0))
 
 
 def looked_for(memory: Memory, key: str) -> Memory:
@@ -107,10 +106,13 @@ def acknowledged(memory: Memory, key: str, by: str, why: str) -> Memory:
 
 
 def interrupted(memory: Memory) -> Memory:
-    """After a crash nobody knows how far a `performing` effect came: it is unsure."""
+    """After a crash nobody knows how far a `performing` effect came: it is unsure. That the outside gave no answer says nothing
+    about the outside.
+    """
     for effect in memory.effects:
         if effect.status == "performing":
             memory = unsure(memory, effect.key, "the process ended while it was being sent")
+            memory = memory.with_effect(replace(_of(memory, effect.key, "unsure"), cut_off=effect.cut_off + 1))
     return memory
 
 

@@ -201,6 +201,7 @@ class _Outbox:
                 planned_at=old.planned_at if same else self.now,
                 not_before=old.not_before,
                 attempts=old.attempts,
+                cut_off=old.cut_off,
                 ever_sent=old.ever_sent,
                 sent_at=old.sent_at,
                 reason=old.reason if old.status == "planned" else "",

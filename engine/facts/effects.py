@@ -19,7 +19,8 @@ class EffectState:
     (`rma_unit:1001/47`, `store_refund:...`) each unit was taken for, and in which RMA it was then. `params` hold canonical
     values. `ever_sent` stays true once anything went out, whatever came of it: its units keep their numbers, and it is remembered
     as `withdrawn` even when nobody asks for it any more. `not_before` is when it is tried again, `turn_at` when its rule's
-    `at_most` lets it go. `acknowledged` says which person is done with its refusal, and why.
+    `at_most` lets it go. `attempts` are the times it was sent, `cut_off` those of them during which the process ended.
+    `acknowledged` says which person is done with its refusal, and why.
     """
 
     key: str
@@ -43,4 +44,10 @@ class EffectState:
     detail: str = ""
     receipt: Mapping[str, Any] = field(default_factory=dict)
     attempts: int = 0
+    cut_off: int = 0
     acknowledged: str = ""
+
+    @property
+    def tries(self) -> int:
+        """The sends that the outside could have answered."""
+        return self.attempts - self.cut_off

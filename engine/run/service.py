@@ -85,10 +85,11 @@ class Service:
         self._fetcher = Fetcher(store, connectors, clock, budget)
         self._woken = asyncio.Event()
         self._lanes = Lanes(self._woken)
-        self.reach = Reach(store, clock)
+        self.reach = Reach(store, clock, [connector.name for connector in connectors.values()])
         self._performing = Performing(
-            store, self.worker, self.intake, clock, budget=budget, asking=self._asking, reach=self.reach, points=points
-        )
+            store, self.worker, self.intake, clock,
+            budget=budget, asking=self._asking, reach=self.reach, points=points, give_way=self._give_way,
+        )  # fmt: skip
         self._dispatch = Dispatch(
             store, self.worker, connectors, clock,
             performing=self._performing, reach=self.reach, side_by_side=side_by_side or {}, wake=self._woken.set,

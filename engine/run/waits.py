@@ -11,6 +11,7 @@ LONGEST_WISH = timedelta(days=1)
 MOST_TRIES = 12  # sends that were put off; with the waits above about four hours
 LONGEST_WITHOUT_LOOK = timedelta(hours=24)
 MOST_SENDS = 3  # sends of which nothing was ever seen
+MOST_CUT_OFF = 12  # sends during which the process ended
 FIRST_LOOK = timedelta(minutes=1)
 LAST_LOOK = timedelta(hours=1)
 SLOWEST = 6  # times the first wait, before a refusal that lasts is tried again

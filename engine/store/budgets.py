@@ -20,7 +20,9 @@ class SpentRow:
 
 @dataclass(frozen=True, slots=True)
 class MarkRow:
-    """A `level`: what was taken out of the bucket of an operation by then. Or a `rest`: it is left alone until then."""
+    """A `level`: what was taken out of the bucket of an operation by then. Or a `rest`: it is left alone until then. Or a
+    `pause`: so is an action, named with the way that leads to it.
+    """
 
     kind: str
     operation: str

@@ -168,7 +168,8 @@ def intake(directory: Path) -> Iterator[Try]:
         before = _journalled(store)
         service.hear([event])
         assert _journalled(store) == before + 1, "an event that was taken is not in the journal"
-        service.intake.take_in()
+        while service.intake.take_some():
+            pass
         loop.run_until_complete(service._timers())
         seen += 1
         assert store.journal.behind() == 0
@@ -381,7 +382,8 @@ def _history(directory: Path) -> list[str]:
     store = SqliteStore.open(path, synchronous="NORMAL")
     service = Service(store, load(MAIN, "demo", installed_actions()), {}, VirtualClock(NOON))
     service.hear([event for name in CONNECTORS for event in spoken(name).events])
-    service.intake.take_in()
+    while service.intake.take_some():
+        pass
     lines = [line for line in written(recorded(store)) if len(line) < 20_000]
     store.close()
     return lines

@@ -65,7 +65,8 @@ async def played(path: Path, idle: int, latency: float, side_by_side: int) -> tu
 
     for n in range(idle):
         a_return(f"O{n}")
-    service.intake.take_in()
+    while service.intake.take_some():
+        pass
     stop = asyncio.Event()
     began = time.perf_counter()
     running = asyncio.create_task(service.run(stop))

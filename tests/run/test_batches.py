@@ -88,3 +88,13 @@ def test_without_a_batch_each_is_sent_by_itself(tmp_path: Path) -> None:
     made.service.hear([an_order(), a_sale(), an_rma()])
     asyncio.run(made.service.step())
     assert (shop.batches, len(shop.books.refunds)) == ([], 1)
+
+
+def test_what_takes_the_place_of_another_just_at_its_batch_leaves_with_that_batch(tmp_path: Path) -> None:
+    made, shop = world(tmp_path, 2)
+    made.clock.move(NOON + timedelta(hours=14, seconds=10))
+    shop.books.orders["O0"] = {"price": "40.00"}
+    made.service.hear([an_order("O0", at=made.clock(), price="40.00")])
+    asyncio.run(made.service.step())
+    on(made, minutes=2)
+    assert sorted((r["order"], r["amount"]) for r in shop.books.refunds) == [("O0", "40.00"), ("O1", "50.00")]

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from engine.run.waits import MOST_SENDS
 from tests.run.crashing import NO_POINT
 from tests.run.small import Books
 
@@ -111,6 +112,14 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     with market() as server:
         for point in ("begun", "looked_up", "before_send", "after_send"):
             start(tmp_path / "a.db", server, point)
+        check_after_restart(tmp_path / "a.db", server)
+
+
+def test_a_send_that_is_cut_off_time_after_time_is_no_refusal_of_the_outside(tmp_path: Path) -> None:
+    with market() as server:
+        for _ in range(MOST_SENDS + 1):
+            killed = start(tmp_path / "a.db", server, "begun")
+            assert killed.returncode == -signal.SIGKILL, killed.stderr
         check_after_restart(tmp_path / "a.db", server)
 
 

@@ -21,6 +21,7 @@ from engine.facts.schema import Type
 from engine.language.compiled import ActionUse, PromiseSpec, Rule
 from engine.language.ruleset import RuleSet
 from engine.run.clock import VirtualClock
+from engine.run.hearing.intake import BATCH
 from engine.run.sending.breaker import LONGEST_TRIAL
 from engine.run.sending.dispatch import SHARE, in_turn
 from engine.run.service import Service
@@ -272,6 +273,38 @@ class TestSideBySide:
 
         asyncio.run(story())
 
+    def test_what_was_looked_up_is_taken_in_behind_a_backlog_without_holding_up_everything_else(self, tmp_path: Path) -> None:
+        class Flooded(Shop):
+            """Very many deliveries come while it is asked."""
+
+            turns = 0
+            at_answer = at_send = 0
+
+            async def look_up(self, orders: Sequence[Order]) -> Sequence[Evidence]:
+                service.hear([an_order(f"X{n}") for n in range(20 * BATCH)])
+                self.at_answer = self.turns
+                return await super().look_up(orders)
+
+            async def perform(self, order: Order) -> Receipt:
+                self.at_send = self.turns
+                return await super().perform(order)
+
+            async def others(self) -> None:
+                while True:
+                    self.turns += 1
+                    await asyncio.sleep(0)
+
+        async def live() -> None:
+            others = asyncio.create_task(shop.others())
+            await runs_until(service, lambda: shop.books.refunds)
+            others.cancel()
+
+        shop = Flooded(VirtualClock(NOON))
+        service, _ = serving(tmp_path, shop)
+        a_return(service, shop, "A")
+        asyncio.run(live())
+        assert shop.at_send - shop.at_answer >= 5
+
     def test_one_send_that_hangs_does_not_hold_up_the_others_to_the_same_system(self, tmp_path: Path) -> None:
         async def story() -> None:
             shop = Hanging(VirtualClock(NOON), "perform", "B")
@@ -413,6 +446,38 @@ class TestLeftAlone:
         asyncio.run(service.play(clock, NOON + timedelta(minutes=11)))
         assert len(shop.books.refunds) == 20
         assert {row.entry.attempts for row in service.store.outbox.listed(["settled"], 100)} == {1, 2}
+
+    @pytest.mark.parametrize("where", ["before", "blind"])
+    def test_what_it_asked_for_is_kept_through_a_restart(self, tmp_path: Path, where: str) -> None:
+        clock = VirtualClock(NOON)
+        shop = Shop(clock)
+        setattr(shop, where, [TryLater("429", timedelta(minutes=30), for_all=True)])
+        service, _ = serving(tmp_path, shop)
+        a_return(service, shop, "A")
+        asyncio.run(service.step())
+        asyncio.run(service.close())
+        asked = len(shop.asked)
+        again, _ = serving(tmp_path, shop)
+        a_return(again, shop, "B")
+        asyncio.run(again.play(clock, NOON + timedelta(minutes=29, seconds=59)))
+        assert shop.books.refunds == []
+        assert not [what for what in shop.asked[asked:] if what.startswith("perform") or (where, what[:4]) == ("blind", "look")]
+        asyncio.run(again.play(clock, NOON + timedelta(minutes=32)))
+        assert sorted(r["order"] for r in shop.books.refunds) == ["A", "B"]
+
+    def test_after_a_restart_one_thing_finds_out_whether_what_was_down_answers(self, tmp_path: Path) -> None:
+        service, shop, clock = self.down(tmp_path, TryLater("503"))
+        asyncio.run(service.play(clock, NOON + HOUR))
+        asyncio.run(service.close())
+        before = len(performed(shop))
+        again, _ = serving(tmp_path, shop)
+        asyncio.run(again.step())
+        assert len(performed(shop)) == before + 1
+        assert again.status()["connectors"][0]["perform"]["state"] == "open"
+        shop.before.clear()
+        asyncio.run(again.play(clock, clock() + LONGEST_TRIAL + timedelta(minutes=31)))
+        assert len(shop.books.refunds) == 10
+        assert self.told(again) == []
 
     def test_a_wish_past_all_measure_is_tried_once_an_hour(self, tmp_path: Path) -> None:
         clock = VirtualClock(NOON)

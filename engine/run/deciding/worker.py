@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from weakref import WeakSet
@@ -236,8 +236,16 @@ class Worker:
         was = {e.key: e for e in before.effects}
         now = {e.key: e for e in memory.effects}
         changed = [e for e in now.values() if was.get(e.key) != e]
-        self._store.outbox.put(row.id, [effect_entry(e, due_at(e, self.rule_set, self._zone, case.opened_at)) for e in changed])
+        due = {e.key: due_at(e, self.rule_set, self._zone, case.opened_at) for e in changed}
+        if any(replaces(e, was.get(e.key)) for e in changed):
+            due |= self._in_place(row.id, {e.key: at for e in changed if replaces(e, was.get(e.key)) and (at := due[e.key])})
+        self._store.outbox.put(row.id, [effect_entry(e, due[e.key]) for e in changed])
         self._store.outbox.withdraw(row.id, sorted(was.keys() - now.keys()))
+
+    def _in_place(self, case_id: int, due: Mapping[str, datetime]) -> dict[str, datetime]:
+        """What takes the place of another leaves no later than that would have: not a batch later, either."""
+        before = {row.entry.key: row.entry.due_at for row in self._store.outbox.of_case(case_id)}
+        return {key: min(at, before.get(key) or at) for key, at in due.items()}
 
     def reschedule(self, case_id: int) -> None:
         """Works out anew when each effect of the case is due, as after a change of cadence, mode or `since`."""
@@ -256,6 +264,13 @@ class Worker:
         with self._store.transaction():
             self._store.cases.save(replace(row, open=True, wake_at=now + wait, failures=row.failures + 1))
             self._store.exceptions.raise_one(case_id, _fault_entry(row.name, fault, now))
+
+
+def replaces(effect: EffectState, before: EffectState | None) -> bool:
+    """Whether it is asked for otherwise than it was, by a rule of the same group, and nothing else became of it."""
+    if before is None or (before.status, effect.status) != ("planned", "planned") or before.params == effect.params:
+        return False
+    return (before.group, before.not_before, before.turn_at) == (effect.group, effect.not_before, effect.turn_at)
 
 
 def answers_given(before: Memory, after: Memory) -> dict[str, str]:

@@ -54,11 +54,6 @@ class Intake:
         with self._store.transaction():
             return write_down(self._store, heard, self._clock())
 
-    def take_in(self) -> None:
-        """Everything that waits in the journal."""
-        while self.take_some():
-            pass
-
     def take_some(self, last: int | None = None) -> bool:
         """The next few events that wait in the journal, up to one of them. Fewer while another thread has to wait to write. False
         if there are none.

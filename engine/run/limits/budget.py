@@ -277,7 +277,7 @@ def _loaded(store: Store, connector: str, limits: tuple[Limit, ...], now: dateti
     for mark in store.budgets.marks(connector):
         if mark.kind == "rest":
             ledger.rests[mark.operation] = mark.at
-        else:
+        elif mark.kind == "level":
             ledger.levels[mark.operation] = Level(mark.units, min(mark.at + on_the_way, max(now, mark.at)))
     ledger.put_right(now)
     ledger.forget(now)

@@ -57,3 +57,8 @@ class Breaker:
 
 
 CLOSED = Breaker()
+
+
+def half_open(opened_at: datetime, now: datetime) -> Breaker:
+    """One that is known to have been open, after a restart: one thing goes, and tells."""
+    return Breaker(FAILURES, opened_at=opened_at, trial_at=now)

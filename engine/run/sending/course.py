@@ -12,7 +12,7 @@ from engine.facts.effects import EffectState
 from engine.facts.outside import Evidence, Receipt
 from engine.run.sending.lines import lines_of
 from engine.run.sending.steps import Step
-from engine.run.waits import MOST_SENDS, next_look
+from engine.run.waits import MOST_CUT_OFF, MOST_SENDS, next_look
 
 Next = Literal["wait", "settled_elsewhere", "begin"]
 UNDER_WAY = frozenset({"performing", "unsure"})
@@ -52,8 +52,11 @@ def judged(effect: EffectState, found: Evidence | None, quiet: timedelta | None,
         return Step("settled", effect.key, receipt=kept(found.receipt or Receipt("seen", {})))
     sent_at = effect.sent_at or effect.planned_at
     if found is not None and tells(found) and quiet is not None and asked_at >= sent_at + quiet:
-        if effect.attempts >= MOST_SENDS:
+        if effect.tries >= MOST_SENDS:
             return Step("refused", effect.key, "gave_up", f"sent {effect.attempts} times without a trace")
+        if effect.cut_off >= MOST_CUT_OFF:
+            told = f"the process ended {effect.cut_off} times while it was being sent: sending it may be what ends it"
+            return Step("refused", effect.key, "gave_up", told)
         return Step("again", effect.key)
     return Step("later", effect.key, detail=effect.detail, wait=next_look(sent_at, now, quiet) - now)
 

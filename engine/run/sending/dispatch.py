@@ -189,7 +189,7 @@ class Dispatch:
         asked_at = self._clock()
         try:
             found = await self._performing.look_up(connector, dues)
-            ready = self._performing.ready(connector, dues, asked_at, found)
+            ready = await self._performing.ready(connector, dues, asked_at, found)
             async with asyncio.TaskGroup() as group:
                 await self._send(lane, connector, ready, found, asked_at, touched, group)
                 lane.opening = False

@@ -7,7 +7,7 @@ sent is only sent again once the outside shows that it was not.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -59,7 +59,7 @@ class Due:
 
 class Performing:
     """What is done for an effect, step by step. `points` is told of each step as it is passed, for tests that end the process
-    there. Everything but the calls to the outside is done without a pause: no other effect gets in between.
+    there. Each step is decided and kept without a pause: no other effect gets in between.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Performing:
         asking: Asking,
         reach: Reach,
         points: Callable[[str], None],
+        give_way: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._worker = worker
@@ -82,6 +83,7 @@ class Performing:
         self._asking = asking
         self._reach = reach
         self._points = points
+        self._give_way = give_way
         self._patience = Patience()
         self._since = SinceSent(clock)
         self._paces: dict[str, timedelta] = {}  # by connector: how long one effect takes, the latest counting most
@@ -132,8 +134,15 @@ class Performing:
         if found:
             self._points("looked_up")
             self._intake.journal(_distinct([event for answer in found for event in answer.events]))
-            self._intake.take_in()
+            await self._take_in()
         return {answer.key: answer for answer in found}
+
+    async def _take_in(self) -> None:
+        """What is in the journal by now, a little at a time where much waits there; what comes meanwhile can wait."""
+        last = self._store.journal.last()
+        while self._intake.take_some(last):
+            if self._store.journal.position() < last:
+                await self._give_way()
 
     async def _asked(self, connector: Connector, dues: Sequence[Due]) -> Sequence[Evidence] | Exception:
         """The answer, or why there is none."""
@@ -158,7 +167,9 @@ class Performing:
         else:
             self._reach.failed(connector.name, "look_up", [due.key for due in dues], _said(fault))
 
-    def ready(self, connector: Connector, dues: Sequence[Due], asked_at: datetime, found: Mapping[str, Evidence]) -> list[Due]:
+    async def ready(
+        self, connector: Connector, dues: Sequence[Due], asked_at: datetime, found: Mapping[str, Evidence]
+    ) -> list[Due]:
         """Those of them that can be sent, as far as the look-up tells. Unsure ones are judged by it; without an answer the
         others wait.
         """
@@ -170,6 +181,7 @@ class Performing:
                 self._wait_for_evidence(connector, due)
             else:
                 ready.append(due)
+        await self._take_in()
         return ready
 
     def _wait_for_evidence(self, connector: Connector, due: Due) -> None:
@@ -226,6 +238,7 @@ class Performing:
             self._points("performed")
             for (due, _), receipt in zip(begun, receipts, strict=True):
                 self._settle(connector, due, receipt)
+            await self._take_in()
             self._points("settled")
 
     async def perform(self, connector: Connector, due: Due, begun: Order) -> None:
@@ -255,6 +268,7 @@ class Performing:
             self._reach.worked(connector.name, "perform", [due.effect.action])
             self._points("performed")
             self._settle(connector, due, receipt)
+            await self._take_in()
             self._points("settled")
 
     def _begin(self, due: Due) -> Order | None:
@@ -295,7 +309,7 @@ class Performing:
         return row is not None and row.entry.status == "planned" and row.entry.due_at is not None and row.entry.due_at <= now
 
     def _settle(self, connector: Connector, due: Due, receipt: Receipt) -> None:
-        """The receipt, what it brought, and the end of the effect in one commit."""
+        """The receipt, what it brought, and the end of the effect in one commit. What it brought is still to be taken in."""
         due = self._at_home(due)
         now = self._clock()
         with self._store.transaction():
@@ -304,7 +318,6 @@ class Performing:
             self._intake.journal(receipt.events)
             if not receipt.events and self._is_about_units(due.effect.action):
                 self._asking.again(("order", str(due.effect.params.get("order", ""))), connector.name)
-        self._intake.take_in()
 
     def _is_about_units(self, action: str) -> bool:
         spec = self._worker.rule_set.actions.get(action)
@@ -318,7 +331,7 @@ class Performing:
 
     def _try_later(self, connector: Connector, due: Due, begun: Order, no: TryLater) -> None:
         down = self._reach.down(connector.name, "perform", due.effect.action)
-        wait = Patience.after_send(due.key, begun.attempt, no.after, for_ever=down)
+        wait = Patience.after_send(due.key, begun.attempt - due.effect.cut_off, no.after, for_ever=down)
         if isinstance(no, OverBudget):
             wait = max(no.after, SHORTEST_PAUSE)
         if wait is None:

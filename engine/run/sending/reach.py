@@ -1,13 +1,16 @@
 """Which outside systems can be reached now, for asking and for sending apart: a breaker for each connector, which opens when it
 does not answer, and a pause for each action, of which the outside wants less or its budget allows no more.
 
-Where sending fails but asking works, what may have been sent is still looked for. Nothing of this is kept: after a restart the
-first calls find out again. That a person was told is in the store.
+Where sending fails but asking works, what may have been sent is still looked for.
+
+A restart forgets nothing that the outside asked for, nor that a person was told of a system that is down: that breaker begins
+half open, so that one call finds out and not several effects lose an attempt to it. Failures that had not come to that are
+forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -17,14 +20,16 @@ import structlog
 from engine.facts.budget import OverBudget
 from engine.facts.outside import TryLater
 from engine.run.clock import Clock
-from engine.run.sending.breaker import CLOSED, Breaker, Leave
+from engine.run.sending.breaker import CLOSED, Breaker, Leave, half_open
 from engine.run.waits import backed_off
 from engine.store.base import Store
+from engine.store.budgets import MarkRow
 from engine.store.rows import ExceptionEntry
 
 Way = Literal["look_up", "perform"]
 WAYS: tuple[Way, ...] = ("look_up", "perform")
 RULE = "connector_down"
+PAUSE = "pause"
 SHORTEST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(hours=1)  # where it says longer, it is tried once an hour
 SAID = {"look_up": "does not answer our look-ups", "perform": "takes nothing we send"}
@@ -32,22 +37,29 @@ SAID = {"look_up": "does not answer our look-ups", "perform": "takes nothing we 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The outside asked for quiet until then. `asked` counts how often in a row."""
+    """Nothing goes until then. `asked` counts how often in a row; `wished` is whether the outside named the time."""
 
     until: datetime
     asked: int
     why: str
+    wished: bool = False
 
 
 class Reach:
-    """Asked before anything goes out, told of how everything went."""
+    """Asked before anything goes out, told of how everything went. `connectors` are the names of those there are."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, connectors: Iterable[str] = ()) -> None:
         self._store = store
         self._clock = clock
-        self._breakers: dict[tuple[str, Way], Breaker] = {}
-        self._pauses: dict[tuple[str, Way, str], Pause] = {}
-        self._told: set[str] | None = None  # keys of exceptions that are open; None before anything was heard
+        down = {row.entry.key: row.entry for row in store.exceptions.of_client() if row.entry.rule == RULE}
+        self._told = set(down)  # keys of exceptions that are open
+        self._breakers: dict[tuple[str, Way], Breaker] = {
+            (name, way): half_open(down[_key(name, way)].opened_at, clock())
+            for name in connectors
+            for way in WAYS
+            if _key(name, way) in down
+        }
+        self._pauses = {key: pause for name in connectors for key, pause in _kept(store, name, clock())}
         self._log = structlog.get_logger("instep.reach")
 
     def leave(self, connector: str, way: Way) -> Leave:
@@ -84,11 +96,11 @@ class Reach:
     def worked(self, connector: str, way: Way, actions: Iterable[str]) -> None:
         """The outside answered, whatever it said."""
         for action in actions:
-            self._pauses.pop((connector, way, action), None)
+            pause = self._pauses.pop((connector, way, action), None)
+            if pause is not None and pause.wished and pause.until > self._clock():
+                self._keep(connector, way, action, self._clock())
         before = self._breakers.pop((connector, way), CLOSED)
         key = _key(connector, way)
-        if self._told is None:
-            self._told = {row.entry.key for row in self._store.exceptions.of_client() if row.entry.rule == RULE}
         if key in self._told:
             self._told.discard(key)
             self._log.info("answers_again", connector=connector, way=way, failures=before.failures)
@@ -102,7 +114,7 @@ class Reach:
         if before.opened_at is None and after.opened_at is not None:
             self._log.warning("left_alone", connector=connector, way=way, failures=after.failures, fault=fault)
             self._store.exceptions.raise_one(None, _down(connector, way, after, self._clock()))
-            self._told = (self._told or set()) | {_key(connector, way)}
+            self._told.add(_key(connector, way))
 
     def put_off(self, connector: str, way: Way, action: str, no: TryLater) -> None:
         """The outside wants fewer of these calls, or the budget allows no more: none is made before the wait is over."""
@@ -113,9 +125,15 @@ class Reach:
         else:
             wait = max(no.after or timedelta(0), backed_off(f"{connector}.{way}.{action}", asked - 1))
         wait = min(max(wait, SHORTEST_PAUSE), LONGEST_PAUSE)
-        self._pauses[connector, way, action] = Pause(self._clock() + wait, asked, no.reason)
+        wished = no.after is not None and not isinstance(no, OverBudget)
+        self._pauses[connector, way, action] = pause = Pause(self._clock() + wait, asked, no.reason, wished=wished)
+        if wished:
+            self._keep(connector, way, action, pause.until)
         say = self._log.debug if isinstance(no, OverBudget) else self._log.warning  # that is in the status, and no trouble
         say("paused", connector=connector, way=way, action=action, why=no.reason, seconds=wait.total_seconds())
+
+    def _keep(self, connector: str, way: Way, action: str, until: datetime) -> None:
+        self._store.budgets.mark(connector, MarkRow(PAUSE, f"{way} {action}", until))
 
     def down(self, connector: str, way: Way, action: str) -> bool:
         """Whether the trouble is the system's and not that of one effect: nothing is given up for it."""
@@ -136,6 +154,15 @@ class Reach:
             if (name, one) == (connector, way) and pause.until > self._clock()
         ]
         return {**told, "resting": resting}
+
+
+def _kept(store: Store, connector: str, now: datetime) -> Iterator[tuple[tuple[str, Way, str], Pause]]:
+    """What the outside asked for before a restart, and is not over."""
+    for mark in store.budgets.marks(connector):
+        name, _, action = mark.operation.partition(" ")
+        way = next((way for way in WAYS if way == name), None)
+        if mark.kind == PAUSE and way is not None and mark.at > now:
+            yield (connector, way, action), Pause(mark.at, 1, "it asked for that before the last start", wished=True)
 
 
 def _key(connector: str, way: Way) -> str:

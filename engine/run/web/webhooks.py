@@ -25,6 +25,7 @@ from engine.run.web.health import health_of
 from engine.run.web.insiders import is_insider, turned_away
 from engine.run.web.metrics import METRICS_TYPE, metrics_text
 from engine.run.web.received import Received
+from engine.run.web.turned_down import Kind, TurnedDown
 from engine.store.trouble import StoreTrouble
 
 LARGEST_BODY = 5 * 1024 * 1024  # deliveries seen are under 200 kB
@@ -98,6 +99,7 @@ class _Door:
         self._received = received
         self._open_bytes = 0
         self._log = structlog.get_logger("instep.webhooks").bind(client=service.rule_set.client)
+        self._turned_down = TurnedDown(self._log)
 
     async def deliver(self, request: Request) -> Response:
         began = time.perf_counter()
@@ -107,7 +109,7 @@ class _Door:
         try:
             written = await self._take(connector, request)
         except Rejected as no:
-            self._log.warning("delivery_rejected", connector=name, status=no.status, kind=no.kind)  # no reason: it may quote
+            self._turned_down.one(Kind(name, no.kind, no.status, request.client.host if request.client else ""))
             return self._no(name, no.kind, no.status if 400 <= no.status < 500 else 400, no.reason)
         except ClientDisconnect:
             return self._no(name, "ended_early", 400, "the delivery ended early")

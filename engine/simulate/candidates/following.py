@@ -212,6 +212,7 @@ def _as(mine: EffectState, theirs: EffectState) -> EffectState:
         detail=theirs.detail,
         receipt=theirs.receipt,
         attempts=theirs.attempts,
+        cut_off=theirs.cut_off,
         acknowledged=theirs.acknowledged,
     )
 

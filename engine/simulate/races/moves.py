@@ -287,7 +287,7 @@ class Moves:
         if fate == "is refused":
             return Step("refused", effect.key, self.refusals.get(effect.action, REFUSAL), "they said no")
         if fate == "is put off":
-            wait = Patience.after_send(effect.key, effect.attempts, None)
+            wait = Patience.after_send(effect.key, effect.tries, None)
             if wait is None:
                 return Step("refused", effect.key, "gave_up", "they said not now too often")
             return Step("later", effect.key, detail="not now", wait=wait, nothing_sent=True)

@@ -171,7 +171,7 @@ class Ways:
             self._calls.spend(effect.action.partition(".")[0], "perform", now)
             return Step("settled", effect.key, receipt=kept(self._called(effect)))
         except TryLater as no:
-            wait = Patience.after_send(effect.key, effect.attempts, no.after)
+            wait = Patience.after_send(effect.key, effect.tries, no.after)
             if wait is None:
                 return Step("refused", effect.key, "gave_up", no.reason)
             return Step("later", effect.key, detail=no.reason, wait=wait, nothing_sent=True)
