@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -59,7 +59,7 @@ def simulate_history(root: Path | None, client: str, asked: Asked, *, json: bool
         baseline = read_baseline(asked.expect) if asked.expect is not None else None
         result = simulated(root, client, asked)
         if asked.record is not None:
-            write_baseline(asked.record, result, [result.cases[name] for name in sorted(result.cases)])
+            write_baseline(asked.record, result)
         if asked.html is not None:
             write_private(asked.html, page(client, result))
     except (NotFound, NoSuchRuleSet, BadHistory, BadBaseline, OracleGone) as fault:
@@ -107,7 +107,7 @@ def simulated(root: Path | None, client: str, asked: Asked) -> Result:
 
 
 @contextmanager
-def _source(asked: Asked, client: str) -> Iterator[tuple[Store | None, Iterator[Entry]]]:
+def _source(asked: Asked, client: str) -> Iterator[tuple[Store | None, Iterable[Entry]]]:
     if asked.history is None:
         with visited(asked.database, client) as store:
             yield store, recorded(store)
@@ -148,26 +148,34 @@ def share_of(text: str) -> Decimal:
     return share
 
 
+Shown = Callable[[int, int], None]
+
+
 @contextmanager
-def _progress() -> Iterator[tuple[Callable[[int], None], Callable[[int, int, int], None]]]:
+def _progress() -> Iterator[tuple[Shown, Shown]]:
+    """What to tell of reading and of replaying: how much is done, and of how much, 0 where that is not known."""
     if not errors.is_terminal:
-        yield (lambda _: None), (lambda *_: None)
+        yield (lambda *_: None), (lambda *_: None)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True) as shown:
         reading = shown.add_task("reading the history", total=None, rate="")
-        replays = shown.add_task("replaying", total=None, rate="", visible=False)
+        replays = shown.add_task("replaying", total=None, rate="", visible=False, start=False)
 
-        def cutting(events: int) -> None:
-            shown.update(reading, completed=events)
+        def cutting(events: int, of: int) -> None:
+            shown.update(reading, completed=events, total=of or None, rate=_rate(shown.tasks[0], events, "events"))
 
-        def replaying(done: int, of: int, events: int) -> None:
-            took = shown.tasks[1].elapsed or 0
-            rate = f"{events * done / of / took:,.0f} events/s" if took else ""
-            shown.update(reading, visible=False)
-            shown.update(replays, completed=done, total=of, visible=True, rate=rate)
+        def replaying(done: int, of: int) -> None:
+            if not shown.tasks[1].started:
+                shown.update(reading, visible=False)
+                shown.start_task(replays)
+            shown.update(replays, completed=done, total=of, visible=True, rate=_rate(shown.tasks[1], done, "entries"))
 
         yield cutting, replaying
+
+
+def _rate(task: Task, done: int, of: str) -> str:
+    return f"{done / task.elapsed:,.0f} {of}/s" if task.elapsed else ""
 
 
 def print_result(result: Result, rule: str = "") -> None:

@@ -11,6 +11,11 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def write_private(path: Path, text: str) -> None:
+    """As `write_private_lines`, all at once."""
+    write_private_lines(path, (text,))
+
+
+def write_private_lines(path: Path, lines: Iterable[str]) -> None:
     """A file that is made is its owner's alone, whatever the umask; one that is there keeps the modes it was given. Raises
     OSError.
     """
@@ -20,7 +25,7 @@ def write_private(path: Path, text: str) -> None:
     except FileExistsError:
         made = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     with os.fdopen(made, "w", encoding="utf-8") as file:
-        file.write(text)
+        file.writelines(lines)
 
 
 def open_to_others(store: Path, folders: Iterable[Path]) -> Iterator[str]:

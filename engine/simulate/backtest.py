@@ -1,20 +1,17 @@
 """A recorded history under one rule set, or under two side by side, part by part over a pool of processes.
 
-What comes out does not depend on how many processes there are: the parts and the order in which they are put together again are
-those of the history.
+What comes out does not depend on how many processes there are, nor on which is done first: figures are added up, and what is told
+in full is of the first parts of the history.
 """
 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import sqlite3
 import tempfile
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -28,15 +25,19 @@ from engine.facts.record import Observation, RecordState
 from engine.language.files import Files
 from engine.language.pack import load
 from engine.language.ruleset import RuleSet
-from engine.simulate import parts
+from engine.simulate import packed, parts
+from engine.simulate.chunks import Chunk
+from engine.simulate.crew import Crew
+from engine.simulate.cutting import Cutter, Found
 from engine.simulate.difference import Difference, differences
+from engine.simulate.every_case import EveryCase
 from engine.simulate.history import Entry, Looked, Stepped
 from engine.simulate.oracle import Difference as Disagreement
 from engine.simulate.oracle import SecondOpinion
+from engine.simulate.parts import Parts, Range
 from engine.simulate.replay import Mode, Replay, Seen, Told, ToldAt, mappings_of, past_of
 from engine.simulate.seen import CaseSeen, Recorder, Totals
 
-SPANS = 128  # ranges of parts that are worked off one at a time
 MOST_STORIES = 2000  # cases that differ and are told in full
 MOST_DISAGREEMENTS = 100
 
@@ -95,7 +96,7 @@ class Result:
     differing: int = 0  # cases
     differences: list[Difference] = field(default_factory=list)
     stories: list[Story] = field(default_factory=list)
-    cases: dict[str, CaseSeen] = field(default_factory=dict)
+    cases: EveryCase = field(default_factory=EveryCase)  # where they are kept
     recorded: int = 0
     same: int = 0
     unlike: list[str] = field(default_factory=list)
@@ -105,25 +106,27 @@ class Result:
     disagreements: list[Disagreement] = field(default_factory=list)
     note: str = ""  # what the history does not tell any more
 
-    def merge(self, other: Result) -> None:
-        """Adds the next range of parts."""
+    def add(self, other: Result) -> None:
+        """The figures of other parts."""
         self.after.merge(other.after)
         self.before.merge(other.before)
         self.kinds.update(other.kinds)
         self.reactions += other.reactions
         self.differing += other.differing
-        room = MOST_STORIES - len(self.stories)
-        told = {story.case for story in other.stories[:room]}
-        self.stories.extend(other.stories[:room])
-        self.differences.extend(d for d in other.differences if d.case in told)
-        self.cases.update(other.cases)
         self.recorded += other.recorded
         self.same += other.same
         self.unlike.extend(other.unlike)
         self.others.update(other.others)
-        self.digest = _digest(self.digest, other.digest)
+        self.digest = _sum(self.digest, other.digest)
         self.opinions += other.opinions
-        self.disagreements = [*self.disagreements, *other.disagreements][:MOST_DISAGREEMENTS]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of a range of parts. `cases` are packed, by name."""
+
+    result: Result
+    cases: list[tuple[str, bytes]]
 
 
 def backtest(
@@ -131,52 +134,76 @@ def backtest(
     history: Iterable[Entry],
     *,
     workers: int = 1,
-    cutting: Callable[[int], None] = lambda _: None,
-    replaying: Callable[[int, int, int], None] = lambda *_: None,
+    cutting: parts.Cutting = lambda *_: None,
+    replaying: Callable[[int, int], None] = lambda *_: None,
 ) -> Result:
-    """Replays a history. `cutting` is told how many events were read, `replaying` how many ranges of how many are done and how
-    many events that were. Raises `ProblemsFound` for rule sets, `BadHistory` for the history.
+    """Replays a history. `cutting` is told how many events were read, and of how many about, 0 where that is not known;
+    `replaying` how many entries of how many are replayed. Raises `ProblemsFound` for rule sets, `BadHistory` for the history,
+    and OSError where there is no room for what was read.
     """
     sets = _rule_sets(plan)
     result = Result(sets[0].hash, sets[1].hash if len(sets) > 1 else "")
-    with tempfile.TemporaryDirectory(prefix="instep-") as folder:
-        cut = parts.cut(history, sets, Path(folder) / "parts.sqlite", SPANS, cutting)
+    first = _First()
+    with (
+        tempfile.TemporaryDirectory(prefix="instep-") as folder,
+        _Work(plan, sets) as here,
+        Crew(workers, here, partial(_Work, plan)) as crew,
+    ):
+        place = Path(folder)
+        cut = parts.cut(history, sets, place, lambda chunks: _cut(crew, place, chunks), cutting)
         result.after.counts.update({"events": cut.events, "outside": cut.set_aside})
-        work = partial(_Work, plan, cut)
-        for done, found in enumerate(_mapped(work, sets, cut.spans, workers), 1):
-            result.merge(found)
-            replaying(done, len(cut.spans), cut.events)
-    result.differences.sort(key=lambda d: (d.case, d.at))
-    result.stories.sort(key=lambda story: story.case)
+        with Parts(cut) as found:
+            ranges = found.ranges()
+        done, of = 0, sum(some.entries for some in ranges)
+        replaying(done, of)
+        ranges.sort(key=lambda some: -some.entries)  # what takes longest first: nobody waits for it at the end
+        for (_, some), replayed in crew.as_done(_Work.replay, ((cut, some) for some in ranges)):
+            result.add(replayed.result)
+            result.cases.add(replayed.cases)
+            first.add(some.first, replayed.result)
+            done += some.entries
+            replaying(done, of)
+    first.put_into(result)
     return result
+
+
+def _cut(crew: Crew[_Work], folder: Path, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, Found]]:
+    return ((chunk, found) for (_, chunk), found in crew.in_order(_Work.cut, ((folder, chunk) for chunk in chunks)))
+
+
+class _First:
+    """What is told in full: the first cases of the history, in whatever order its parts come."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[int, Result]] = []
+
+    def add(self, place: int, result: Result) -> None:
+        if result.stories or result.disagreements:
+            insort(self._found, (place, result), key=lambda one: one[0])
+            before = disagree = 0
+            for _, one in self._found:
+                if before >= MOST_STORIES:
+                    one.stories, one.differences = [], []
+                if disagree >= MOST_DISAGREEMENTS:
+                    one.disagreements = []
+                before, disagree = before + len(one.stories), disagree + len(one.disagreements)
+            self._found = [one for one in self._found if one[1].stories or one[1].disagreements]
+
+    def put_into(self, result: Result) -> None:
+        for _, one in self._found:
+            stories = one.stories[: MOST_STORIES - len(result.stories)]
+            told = {story.case for story in stories}
+            result.stories.extend(stories)
+            result.differences.extend(d for d in one.differences if d.case in told)
+            result.disagreements.extend(one.disagreements[: MOST_DISAGREEMENTS - len(result.disagreements)])
+        result.differences.sort(key=lambda d: (d.case, d.at))
+        result.stories.sort(key=lambda story: story.case)
+        result.unlike.sort()
 
 
 def _rule_sets(plan: Plan) -> list[RuleSet]:
     given = (plan.candidate, plan.against)
     return [load(Files(contents), plan.client, installed_actions()) for contents in given if contents is not None]
-
-
-def _mapped(work: Callable[[], _Work], sets: list[RuleSet], spans: tuple[tuple[int, int], ...], workers: int) -> Iterator[Result]:
-    if workers <= 1 or len(spans) <= 1:
-        with work() as here:
-            here.sets = sets
-            for span in spans:
-                yield here.span(span)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(spans)), mp_context=context, initializer=_begin, initargs=(work,)) as pool:
-        yield from pool.map(_span, spans)
-
-
-_here: list[_Work] = []  # of a process of the pool: what it was started with
-
-
-def _begin(work: Callable[[], _Work]) -> None:
-    _here.append(work().__enter__())
-
-
-def _span(span: tuple[int, int]) -> Result:
-    return _here[0].span(span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,53 +216,66 @@ class ClientChange:
 
 
 class _Work:
-    """Replays parts in one process."""
+    """What one process does."""
 
-    def __init__(self, plan: Plan, cut: parts.Cut) -> None:
+    def __init__(self, plan: Plan, sets: list[RuleSet] | None = None) -> None:
         self._plan = plan
-        self._cut = cut
         self._stack = ExitStack()
-        self.sets: list[RuleSet] = []
-
-    def __enter__(self) -> Self:
-        self._db = self._stack.enter_context(closing(sqlite3.connect(self._cut.path)))
-        self._shared = parts.shared(self._db)
+        self._sets = _rule_sets(plan) if sets is None else sets
+        self._cutter: Cutter | None = None
+        self._parts: Parts | None = None
+        self._ends: datetime | None = None
         self._changes: dict[str, tuple[ClientChange, ...]] = {}
         self._second: SecondOpinion | None = None
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def span(self, span: tuple[int, int]) -> Result:
-        if not self.sets:
-            self.sets = _rule_sets(self._plan)
-        if self._plan.second_opinion and self._second is None:
-            self._second = self._stack.enter_context(SecondOpinion(self.sets[0]))
-        result = Result("")
-        for one in parts.parts(self._db, span):
-            if one.entries and self._plan.wanted.takes(one):
-                self._part(one, result)
-        return result
+    def cut(self, told: tuple[Path, Chunk]) -> Found:
+        """Reads a chunk of the history."""
+        folder, chunk = told
+        if self._cutter is None:
+            self._cutter = Cutter(self._sets, folder)
+        return self._cutter.cut(chunk)
 
-    def _part(self, one: parts.Part, result: Result) -> None:
+    def replay(self, asked: tuple[parts.Cut, Range]) -> Replayed:
+        """Replays a range of parts."""
+        cut, some = asked
+        if self._parts is None:
+            self._cutter = None  # all is read, and it remembers much
+            self._ends = cut.ends
+            self._parts = self._stack.enter_context(Parts(cut))
+            if self._plan.second_opinion:
+                self._second = self._stack.enter_context(SecondOpinion(self._sets[0]))
+        replayed = Replayed(Result(""), [])
+        for one in self._parts.of(some):
+            if one.entries and self._plan.wanted.takes(one):
+                self._part(one, replayed)
+        return replayed
+
+    def _part(self, one: parts.Part, replayed: Replayed) -> None:
+        result = replayed.result
         if self._plan.exact:
             self._compare_with_recorded(one, result)
-        after = self._run(one, self.sets[0], "what_if", result.after, result)
-        result.digest = _digest(result.digest, *(f"{c.case} {c!r}" for c in after.values()))
+        after = self._run(one, self._sets[0], "what_if", result.after, result)
+        result.digest = _sum(result.digest, *(_digest(f"{c.case} {c!r}") for c in after.values()))
         if self._plan.keep_cases:
-            result.cases.update(after)
-        if len(self.sets) < 2:
+            replayed.cases.extend((name, packed.dumps(case)) for name, case in after.items())
+        if len(self._sets) < 2:
             return
-        before = self._run(one, self.sets[1], "what_if", result.before)
+        before = self._run(one, self._sets[1], "what_if", result.before)
         for case in sorted(before.keys() | after.keys()):
             found = differences(case, before.get(case), after.get(case))
             if found:
                 result.differing += 1
-                result.differences.extend(found)
                 result.kinds.update((d.what, d.rule) for d in found)
                 result.reactions += sum(d.reaction for d in found)
-                result.stories.append(Story(case, _observed(one), before.get(case), after.get(case)))
+                if len(result.stories) < MOST_STORIES:
+                    result.differences.extend(found)
+                    result.stories.append(Story(case, _observed(one), before.get(case), after.get(case)))
 
     def _run(
         self, one: parts.Part, rule_set: RuleSet, mode: Mode, totals: Totals, judged: Result | None = None
@@ -267,17 +307,17 @@ class _Work:
         for _, entry in sorted([*later, *one.entries], key=lambda placed: placed[0]):
             replay.take(entry)
         if mode == "what_if":
-            replay.run_until(self._cut.ends or replay.clock(), inclusive=True)
+            replay.run_until(self._ends or replay.clock(), inclusive=True)
         return replay
 
     def _compare_with_recorded(self, one: parts.Part, result: Result) -> None:
         looks = [entry for _, entry in one.entries if isinstance(entry, Looked)]
-        others = [entry.rule_set for entry in looks if entry.rule_set != self.sets[0].hash]
+        others = [entry.rule_set for entry in looks if entry.rule_set != self._sets[0].hash]
         result.others.update(others)
         if others:
             return
         recorder = Recorder()
-        self._replay(one, self.sets[0], "exact", recorder)
+        self._replay(one, self._sets[0], "exact", recorder)
         wanted: dict[str, list[str]] = {}
         for entry in looks:
             wanted.setdefault(entry.case, []).append(entry.digest)
@@ -291,8 +331,8 @@ class _Work:
 
     def _changes_under(self, rule_set: RuleSet) -> tuple[ClientChange, ...]:
         """Only what changes something is of interest to a part: most polls of a shop's account say what was known."""
-        if rule_set.hash not in self._changes:
-            self._changes[rule_set.hash] = tuple(client_changes(self._shared, rule_set))
+        if rule_set.hash not in self._changes and self._parts is not None:
+            self._changes[rule_set.hash] = tuple(client_changes(self._parts.shared(), rule_set))
         return self._changes[rule_set.hash]
 
 
@@ -333,5 +373,10 @@ def _point(one: parts.Part) -> Decimal:
     return Decimal(int.from_bytes(hashlib.blake2b(first.encode(), digest_size=6).digest(), "big")) / 2**48
 
 
-def _digest(*texts: str) -> str:
-    return hashlib.blake2b("\n".join(texts).encode(), digest_size=16).hexdigest()
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _sum(*digests: str) -> str:
+    """One for many, in whatever order they come."""
+    return f"{sum(int(one, 16) for one in digests if one) % 2**128:032x}"

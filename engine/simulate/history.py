@@ -260,44 +260,82 @@ def _event_json(event: Event) -> dict[str, Any]:
     return told | ({"about": event.about} if event.about else {}) | ({"delivery": event.delivery} if event.delivery else {})
 
 
-def read(path: Path) -> Iterator[Entry]:
-    """The entries of a file of JSON lines, one after another, whatever its size. Raises `BadHistory` and OSError."""
-    with path.open(encoding="utf-8", errors="strict") as lines:
-        yield from parsed(lines, path.name)
+@dataclass(frozen=True, slots=True)
+class HistoryFile:
+    """The entries of a file of JSON lines, one after another, whatever its size. Reading raises `BadHistory` and OSError."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[Entry]:
+        with self.path.open("rb") as lines:
+            yield from (entry for _, entry in together(Lines(self.path.name).read(line.decode() for line in lines)))
+
+
+def read(path: Path) -> HistoryFile:
+    """The history in a file."""
+    return HistoryFile(path)
 
 
 def parsed(lines: Iterable[str], name: str) -> Iterator[Entry]:
-    """The entries of JSON lines, with those events together that were taken in together."""
-    for batch, found in groupby(_lines(lines, name), key=lambda one: one[0]):
+    """The entries of JSON lines, with those events together that were taken in together. Raises `BadHistory`."""
+    return (entry for _, entry in together(Lines(name).read(lines)))
+
+
+Batch = tuple[Any] | None  # what events that were taken in together share; None for anything else
+
+
+def together(entries: Iterable[tuple[Batch, Entry]]) -> Iterator[tuple[Batch, Entry]]:
+    """Those of one batch that follow each other as one."""
+    for batch, found in groupby(entries, key=lambda one: one[0]):
         if batch is None:
-            yield from (entry for _, entry in found)
+            yield from found
         else:
-            together = [entry for _, entry in found]
-            yield TakenIn(together[0].at, tuple(event for one in together for event in one.events))
+            taken = [entry for _, entry in found if isinstance(entry, TakenIn)]
+            yield batch, TakenIn(taken[0].at, tuple(event for one in taken for event in one.events))
 
 
-def _lines(lines: Iterable[str], name: str) -> Iterator[tuple[Any, Any]]:
-    latest: datetime | None = None
-    try:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            batch, entry = _line(line, f"{name}:{number}")
-            at = getattr(entry, "at", None)
-            if at is not None and latest is not None and at < latest:
-                said = f"{stamp(at)} is before {stamp(latest)}, the line before it"
-                raise BadHistory(f"{name}:{number}: {said}: a history is in the order of time")
-            latest = at or latest
-            yield batch, entry
-    except UnicodeDecodeError as fault:
-        raise BadHistory(f"{name}: not UTF-8 text: {fault.reason}") from None
+class Lines:
+    """Lines read in order, the first of them with this number. `begins` is the first instant they tell of, and where; `latest`
+    the last one so far.
+    """
+
+    def __init__(self, name: str, first: int = 1) -> None:
+        self._name = name
+        self._first = first
+        self.begins: tuple[datetime, str] | None = None
+        self.latest: datetime | None = None
+
+    def read(self, lines: Iterable[str]) -> Iterator[tuple[Batch, Entry]]:
+        """The entry of each line, and for an event its batch. Raises `BadHistory`."""
+        number = self._first - 1
+        try:
+            for number, line in enumerate(lines, self._first):
+                if line.strip():
+                    where = f"{self._name}:{number}"
+                    batch, entry = _line(line, where)
+                    self._moves_on(getattr(entry, "at", None), where)
+                    yield batch, entry
+        except UnicodeDecodeError as fault:
+            raise BadHistory(f"{self._name}:{number + 1}: not UTF-8 text: {fault.reason}") from None
+
+    def _moves_on(self, at: datetime | None, where: str) -> None:
+        if at is not None:
+            in_order(self.latest, at, where)
+            self.begins = self.begins or (at, where)
+            self.latest = at
+
+
+def in_order(before: datetime | None, at: datetime, where: str) -> None:
+    """Raises `BadHistory` where an instant is before the one of the line before it."""
+    if before is not None and at < before:
+        raise BadHistory(f"{where}: {stamp(at)} is before {stamp(before)}, the line before it: a history is in the order of time")
 
 
 _KINDS = ("event", "step", "looked", "outcome", "activated")
 _EVENT_KEYS = ("connector", "kind", "payload", "observed_at", "requested", "about", "delivery")
 
 
-def _line(line: str, where: str) -> tuple[Any, Entry]:
+def _line(line: str, where: str) -> tuple[Batch, Entry]:
     """What one line holds, and for an event which batch it belongs to."""
     if len(line) > LONGEST_LINE:
         raise BadHistory(f"{where}: a line of {len(line)} characters; at most {LONGEST_LINE} are read")
@@ -313,7 +351,7 @@ def _line(line: str, where: str) -> tuple[Any, Entry]:
         if kind == "event":
             event = _event(told["event"])
             at = timestamp(told["at"]) if "at" in told else event.observed_at
-            return (told.get("batch", stamp(at)),), TakenIn(at, (event,))
+            return (told["batch"] if "batch" in told else stamp(at),), TakenIn(at, (event,))
         return None, _other(kind, told)
     except KeyError as missing:
         raise BadHistory(f"{where}: {kind}: {missing.args[0]} is missing") from None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +19,7 @@ from engine.run.rules.candidate import candidate_of
 from engine.simulate import parts
 from engine.simulate.backtest import client_changes
 from engine.simulate.history import Activated, Entry, Looked, Stepped, activations, recorded
-from engine.simulate.parts import Part
+from engine.simulate.parts import Part, Parts
 from engine.simulate.replay import Past, Replay, Seen, ToldAt
 from engine.store.base import Store
 from engine.store.rows import CaseRow
@@ -134,13 +132,13 @@ def life_of(history: Iterable[Entry], rule_sets: Mapping[str, RuleSet], wanted: 
         raise NoLife("this history does not tell which rule sets decided")
     activated: list[tuple[int, Activated]] = []
     with tempfile.TemporaryDirectory(prefix="instep-") as folder:
-        cut = parts.cut(_noting(history, activated), list(rule_sets.values()), Path(folder) / "parts.sqlite", 1)
-        with closing(sqlite3.connect(cut.path)) as db:
-            found = [number for number in parts.parts_of(db, wanted) if number != parts.SHARED]
+        cut = parts.cut(_noting(history, activated), list(rule_sets.values()), Path(folder))
+        with Parts(cut) as every:
+            found = every.named(wanted)
             if len(found) != 1:
-                raise NoLife(_none_or_several(db, wanted, found))
-            part = parts.part(db, found[0])
-            entries: list[tuple[int, Cause]] = [*part.entries, *parts.shared(db), *activated]
+                raise NoLife(_none_or_several(every, wanted, found))
+            part = every.one(found[0])
+            entries: list[tuple[int, Cause]] = [*part.entries, *every.shared(), *activated]
     return _lived(part, sorted(entries, key=lambda placed: placed[0]), rule_sets, wanted, cut.ends)
 
 
@@ -151,10 +149,10 @@ def _noting(history: Iterable[Entry], activated: list[tuple[int, Activated]]) ->
         yield entry
 
 
-def _none_or_several(db: sqlite3.Connection, wanted: str, found: Sequence[int]) -> str:
+def _none_or_several(every: Parts, wanted: str, found: Sequence[int]) -> str:
     if not found:
         return f"no case, order, RMA, parcel or other record is called {wanted!r} in this history"
-    names = sorted(f"{kind}:{key}" for number in found for kind, key in parts.part(db, number).own if key == wanted)
+    names = sorted(f"{kind}:{key}" for number in found for kind, key in every.one(number).own if key == wanted)
     return f"{wanted!r} is several things: {', '.join(names)}; name one of them"
 
 
@@ -162,11 +160,11 @@ def lives(history: Iterable[Entry], rule_sets: Mapping[str, RuleSet]) -> Iterato
     """The life of every case, one after another, under these rule sets by hash."""
     activated: list[tuple[int, Activated]] = []
     with tempfile.TemporaryDirectory(prefix="instep-") as folder:
-        cut = parts.cut(_noting(history, activated), list(rule_sets.values()), Path(folder) / "parts.sqlite", 1)
-        with closing(sqlite3.connect(cut.path)) as db:
-            shared = parts.shared(db)
+        cut = parts.cut(_noting(history, activated), list(rule_sets.values()), Path(folder))
+        with Parts(cut) as every:
+            shared = list(every.shared())
             changes = {change.place: change.entry for one in rule_sets.values() for change in client_changes(shared, one)}
-            for part in (found for span in cut.spans for found in parts.parts(db, span)):
+            for part in every.every():
                 entries = sorted([*part.entries, *changes.items(), *activated], key=lambda placed: placed[0])
                 replay, lived = _replayed(part, entries, rule_sets)
                 ids = sorted({seen.case_id for _, _, found in lived for seen in found} - replay.absorbed.keys())

@@ -1,190 +1,207 @@
 """A history cut into parts that have nothing to do with each other, so that they can be replayed side by side.
 
-The history is read once, however long it is. What goes into which part is known only at its end, so entries wait in a file of
-their own meanwhile; what is held in memory grows with the number of records, not with the number of events.
+The history is read once, however long it is. What goes into which part is known only at its end. Until then what was read waits
+in files, and so does what is known of which records belong together: memory does not grow with the history.
 """
 
 from __future__ import annotations
 
-import pickle
+import json
+import os
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
+from typing import Self
 
-from engine.decide.people import NotPossible
-from engine.facts.outside import Event
 from engine.language.ruleset import RuleSet
-from engine.run.hearing.deeds import Deed
-from engine.run.hearing.intake import corrected
-from engine.simulate.history import Activated, Entry, Looked, Outcome, Stepped, TakenIn
-from engine.simulate.replay import Telling, Told, ToldAt
+from engine.simulate import packed
+from engine.simulate.chunks import Chunk, chunks_of
+from engine.simulate.cutting import ROW, SHARED, Cutter, Found, Names, Written, node_of
+from engine.simulate.history import BadHistory, Entry, Looked, Outcome, Stepped, in_order
+from engine.simulate.replay import Told, ToldAt
 from engine.store.rows import Node
 
 Placed = ToldAt | Stepped | Looked
-SHARED = -1  # the part of what is the same for every case of the client
-COMMIT_EVERY = 5000
+INDEX = "index.sqlite"
+CACHE = 32_000  # kB of the index that are kept in memory
+LEAST, MOST = 50, 2000  # entries in a range of parts
+RANGES = 128  # of a short history; a long one has more, so that the last ones do not take long
+MOST_RANGES = 2000
 TABLES = """
-create table entries (part integer, number integer, told blob);
-create table roots (node integer primary key, root integer);
-create table names (node integer primary key, name text);
+create table nodes (node integer primary key, root integer, number integer);
+create table entries (node integer, place integer, piece integer, start integer, length integer, which integer);
+create table asides (mark text primary key, nodes text);
+create table work (part integer, place integer, piece integer, start integer, length integer, which integer);
 """
+ROOT = "select root, number from nodes where node = ?"
+UNDER = "update nodes set root = ? where node = ?"
+TO_THE_ROOT = (
+    "update nodes set root = (select above.root from nodes above where above.node = nodes.root)"
+    " where exists (select 1 from nodes above where above.node = nodes.root and above.root <> above.node)"
+)
+NUMBER_OF_ROOT = (
+    "update nodes set number = (select above.number from nodes above where above.node = nodes.root) where root <> node"
+)
+SORTED = (
+    "insert into work select n.number, e.place, e.piece, e.start, e.length, e.which"
+    " from entries e join nodes n on n.node = e.node order by n.number, e.rowid"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What was found while cutting. `spans` are ranges of parts of about equal work."""
+    """What was found while cutting, and where it is written down."""
 
-    path: Path
+    folder: Path
     events: int
     set_aside: int
-    parts: int
-    spans: tuple[tuple[int, int], ...]
     ends: datetime | None  # the last instant of the history
+    pieces: tuple[str, ...]
+    kinds: frozenset[str]  # of records
+    begun: Mapping[int, datetime]  # when entries were taken in that are written down in two halves
 
 
-class _Union:
-    """Which nodes belong together."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-        self._parents = array("q")
-
-    def number(self, name: str) -> int:
-        known = self.numbers.get(name)
-        if known is None:
-            known = self.numbers[name] = len(self._parents)
-            self._parents.append(known)
-        return known
-
-    def root(self, node: int) -> int:
-        while self._parents[node] != node:
-            self._parents[node] = self._parents[self._parents[node]]
-            node = self._parents[node]
-        return node
-
-    def join(self, one: int, other: int) -> None:
-        a, b = self.root(one), self.root(other)
-        self._parents[max(a, b)] = min(a, b)
+Cutting = Callable[[int, int], None]
 
 
 def cut(
     history: Iterable[Entry],
     rule_sets: Sequence[RuleSet],
-    path: Path,
-    spans: int,
-    progress: Callable[[int], None] = lambda _: None,
+    folder: Path,
+    by: Callable[[Iterable[Chunk]], Iterable[tuple[Chunk, Found]]] | None = None,
+    progress: Cutting = lambda *_: None,
 ) -> Cut:
-    """Writes the parts of a history to a new file. What belongs together under any of the rule sets is one part."""
-    union = _Union()
-    asides: dict[str, list[list[str] | None]] = {}  # what events that some rule set cannot read tell of, by mark
-    telling = Telling(rule_sets)
-    kinds = frozenset(kind for rule_set in rule_sets for kind in rule_set.vocabulary.client)
-    events = aside = 0
-    ends: datetime | None = None
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript("pragma journal_mode = off; pragma synchronous = off;" + TABLES)
-        for number, entry in enumerate(history):
-            ends = ends if isinstance(entry, Outcome) else entry.at
-            if isinstance(entry, TakenIn):
-                events += len(entry.events)
-                aside += _cut_events(db, union, telling.told(entry), number, kinds, asides)
-            elif not isinstance(entry, Activated):  # a replay is told which rule sets to use
-                node = union.number(entry.case)
-                _write(db, node, number, entry)
-            if number % COMMIT_EVERY == 0:
-                db.commit()
-                progress(events)
-        db.executemany("insert into roots values (?, ?)", ((n, union.root(n)) for n in range(len(union.numbers))))
-        db.execute("insert into roots values (?, ?)", (SHARED, SHARED))
-        db.executemany("insert into names values (?, ?)", ((n, name) for name, n in union.numbers.items()))
-        db.execute("create table work as select r.root as part, e.number, e.told from entries e join roots r on r.node = e.part"
-                   " order by r.root, e.number, e.rowid")  # fmt: skip
-        db.execute("create index work_by_part on work (part, number)")
-        db.execute("create index roots_by_root on roots (root)")
-        db.commit()
-        progress(events)
-        return Cut(path, events, aside, *_spans(db, spans), ends)
+    """Writes the parts of a history into an empty folder. What belongs together under any of the rule sets is one part.
+
+    `by` cuts chunks, elsewhere or not, and gives what it found in their order. `progress` is told how many events were read, and
+    of how many about, 0 where that is not known. Raises `BadHistory`, OSError, and whatever reading the history raises.
+    """
+    if by is None:
+        cutter = Cutter(rule_sets, folder)
+        by = lambda chunks: ((chunk, cutter.cut(chunk)) for chunk in chunks)  # noqa: E731
+    with closing(sqlite3.connect(folder / INDEX)) as db:
+        index = _Index(db)
+        for chunk, found in by(chunks_of(history)):
+            index.add(found)
+            progress(index.events, round(index.events / chunk.share) if chunk.share else 0)
+        index.finish()
+        return Cut(
+            folder, index.events, index.set_aside, index.ends, tuple(index.pieces), frozenset(index.kinds), dict(index.begun)
+        )
 
 
-def _cut_events(
-    db: sqlite3.Connection,
-    union: _Union,
-    entry: ToldAt,
-    number: int,
-    kinds: frozenset[str],
-    asides: dict[str, list[list[str] | None]],
-) -> int:
-    """One entry for each part that some of the events belong to. Answers how many belong to none."""
-    by_part: dict[int, list[Told]] = {}
-    aside = 0
-    for told in entry.events:
-        nodes = _nodes(told, kinds, asides)
-        if told.mark:
-            asides[told.mark] = nodes
-        parts = sorted({SHARED if names is None else _joined(union, names) for names in nodes})
-        aside += not parts and told.person is None
-        for part in parts:
-            by_part.setdefault(part, []).append(told)
-    for part, events in by_part.items():
-        _write(db, part, number, ToldAt(entry.at, tuple(events)))
-    return aside
+class _Index:
+    """Gathers what chunks hold, in their order."""
 
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        db.executescript(f"pragma journal_mode = off; pragma synchronous = off; pragma cache_size = -{CACHE};" + TABLES)
+        self.events = self.set_aside = 0
+        self.ends: datetime | None = None
+        self.pieces: dict[str, int] = {}
+        self.kinds: set[str] = set()
+        self.begun: dict[int, datetime] = {}
+        self._places = 0  # so many entries so far
+        self._nodes = 0
+        self._open: tuple[object, datetime | None] = (None, None)  # the batch that may go on, and when it was taken in
+        self._latest: datetime | None = None
 
-def _joined(union: _Union, names: Sequence[str]) -> int:
-    numbers = [union.number(name) for name in names]
-    for other in numbers[1:]:
-        union.join(numbers[0], other)
-    return numbers[0]
+    def add(self, found: Found) -> None:
+        """Raises `BadHistory`."""
+        edges = found.edges
+        if edges.begins is not None:
+            in_order(self._latest, *edges.begins)
+        if found.fault:
+            raise BadHistory(found.fault)
+        self._latest = edges.ends or self._latest
+        self.events += found.events
+        self.set_aside += found.set_aside
+        self.kinds |= found.kinds
+        self._tie(found.ties)
+        self._enter(found, self._first_place(found))
 
+    def _first_place(self, found: Found) -> int:
+        """The place of the chunk's first entry: that of the last one before it where they are halves of one batch."""
+        edges, (batch, at) = found.edges, self._open
+        halved = found.entries > 0 and batch is not None and edges.first == batch
+        first = self._places - 1 if halved else self._places
+        if halved and at is not None and found.first_at != at:
+            self.begun[first] = at
+        if found.entries:
+            whole = halved and found.entries == 1
+            self._open = (edges.last, at if whole else found.last_at)
+            self.ends = (at if whole else found.ends) or self.ends
+        self._places = first + found.entries
+        return first
 
-def _nodes(told: Told, kinds: frozenset[str], asides: Mapping[str, list[list[str] | None]]) -> list[list[str] | None]:
-    """For each record the event tells of, the names of all it is tied to; None for records of the client."""
-    if told.person is not None:
-        return _of_person(told.person, asides)
-    every = dict.fromkeys((one.kind, one.key, one.links) for observed in told.observed.values() for one in observed)
-    return [
-        None if kind in kinds else [f"{kind}:{key}", *(f"{other}:{name}" for other, name in sorted(links))]
-        for kind, key, links in every
-    ]
+    def _enter(self, found: Found, first: int) -> None:
+        piece = self.pieces.setdefault(found.piece, len(self.pieces))
+        done = 0
+        for aside in found.asides:
+            if aside.deed is None:
+                self._db.execute("insert or replace into asides values (?, ?)", (aside.mark, json.dumps(aside.nodes)))
+                continue
+            self._rows(found.rows[done * ROW : aside.row * ROW], piece, first)
+            done = aside.row
+            place, start, length = aside.deed
+            known = self._db.execute("select nodes from asides where mark = ?", (aside.mark,)).fetchone()
+            for node in sorted(set(json.loads(known[0]))) if known is not None else ():
+                self._rows(array("q", (node, place, start, length, -1)), piece, first)
+        self._rows(found.rows[done * ROW :], piece, first)
 
+    def _rows(self, rows: array[int], piece: int, first: int) -> None:
+        each = iter(rows)
+        into = f"insert into entries values (?, ? + {first}, {piece}, ?, ?, ?)"  # noqa: S608 - numbers of our own
+        self._db.executemany(into, zip(each, each, each, each, each, strict=True))
 
-def _of_person(event: Event, asides: Mapping[str, list[list[str] | None]]) -> list[list[str] | None]:
-    try:
-        deed = Deed.of(event)
-        if deed.event_seq:
-            return asides.get(deed.value, [])
-        if deed.kind == "person.correct":
-            kind, key, _, _ = corrected(deed)
-            return [[f"{kind}:{key}"]]
-    except (NotPossible, ValueError):
-        return []
-    return [[deed.case]]
+    def _tie(self, ties: array[int]) -> None:
+        at = 0
+        while at < len(ties):
+            count = ties[at]
+            root = self._root(ties[at + 1])
+            for node in ties[at + 2 : at + 1 + count]:
+                root = self._joined(root, self._root(node))
+            at += 1 + count
 
+    def _root(self, node: int) -> tuple[int, int]:
+        """Of all that a record belongs together with the one that was seen first, and how many were seen before it."""
+        known = self._db.execute(ROOT, (node,)).fetchone()
+        if known is None:
+            self._db.execute("insert into nodes values (?, ?, ?)", (node, node, self._nodes))
+            self._nodes += 1
+            return node, self._nodes - 1
+        passed: list[int] = []
+        at = node
+        while known[0] != at:
+            passed.append(at)
+            at = known[0]
+            known = self._db.execute(ROOT, (at,)).fetchone()
+        for below in passed[:-1]:
+            self._db.execute(UNDER, (at, below))
+        return at, known[1]
 
-def _write(db: sqlite3.Connection, part: int, number: int, entry: Placed | Outcome) -> None:
-    db.execute("insert into entries values (?, ?, ?)", (part, number, pickle.dumps(entry, pickle.HIGHEST_PROTOCOL)))
+    def _joined(self, one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+        if one[0] == other[0]:
+            return one
+        kept, gone = (one, other) if one[1] < other[1] else (other, one)
+        self._db.execute(UNDER, (kept[0], gone[0]))
+        return kept
 
-
-def _spans(db: sqlite3.Connection, wanted: int) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """How many parts there are, and ranges of them with about as many entries each."""
-    counted = "select part, count(*) from work where part <> ? group by part order by part"
-    sizes = db.execute(counted, (SHARED,)).fetchall()
-    most = max(1, sum(size for _, size in sizes) // max(1, wanted))
-    spans: list[tuple[int, int]] = []
-    first, held = None, 0
-    for part, size in sizes:
-        first = part if first is None else first
-        held += size
-        if held >= most:
-            spans.append((first, part))
-            first, held = None, 0
-    if first is not None:
-        spans.append((first, sizes[-1][0]))
-    return len(sizes), tuple(spans)
+    def finish(self) -> None:
+        """Puts the entries of each part beside each other, in their order."""
+        while self._db.execute(TO_THE_ROOT).rowcount:
+            pass
+        self._db.execute(NUMBER_OF_ROOT)
+        shared = f"insert into work select node, place, piece, start, length, which from entries where node = {SHARED}"  # noqa: S608
+        self._db.execute(f"{shared} order by rowid")
+        self._db.execute(SORTED)
+        self._db.execute("create index work_by_part on work (part)")
+        self._db.commit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,37 +214,111 @@ class Part:
     own: frozenset[Node]
 
 
-def parts(db: sqlite3.Connection, span: tuple[int, int]) -> Iterator[Part]:
-    """The parts of a range, one at a time."""
-    for (number,) in db.execute("select distinct part from work where part between ? and ? order by part", span).fetchall():
-        yield part(db, number)
+@dataclass(frozen=True, slots=True, order=True)
+class Range:
+    """Parts from one to another, and how many entries they have."""
+
+    first: int
+    last: int
+    entries: int
 
 
-def part(db: sqlite3.Connection, number: int) -> Part:
-    entries: list[tuple[int, Placed]] = []
-    outcomes: list[Outcome] = []
-    for place, told in db.execute("select number, told from work where part = ? order by number, rowid", (number,)):
-        entry: Placed | Outcome = pickle.loads(told)  # noqa: S301 - written by `cut` a moment ago, in a folder of our own
-        if isinstance(entry, Outcome):
-            outcomes.append(entry)
-        elif isinstance(entry, ToldAt) and entries and entries[-1][0] == place and isinstance(entries[-1][1], ToldAt):
-            entries[-1] = (place, ToldAt(entry.at, (*entries[-1][1].events, *entry.events)))
-        else:
-            entries.append((place, entry))
-    names = db.execute("select n.name from roots r join names n on n.node = r.node where r.root = ?", (number,))
-    own = frozenset((kind, key) for kind, _, key in (name.partition(":") for (name,) in names))
-    return Part(number, tuple(entries), tuple(outcomes), own)
+Row = tuple[int, int, int, int, int, int]
 
 
-def parts_of(db: sqlite3.Connection, name: str) -> list[int]:
-    """The parts in which something has this name: `rma:1001`, or just `1001`."""
-    wanted = (
-        "select distinct r.root from roots r join names n on n.node = r.node"
-        " where n.name = :name or substr(n.name, instr(n.name, ':') + 1) = :name"
-    )
-    return [root for (root,) in db.execute(wanted, {"name": name})]
+class Parts:
+    """Reads the parts of a cut."""
 
+    def __init__(self, cut: Cut) -> None:
+        self._cut = cut
+        self._db = sqlite3.connect(f"{(cut.folder / INDEX).absolute().as_uri()}?mode=ro", uri=True)
+        self._files: dict[int, int] = {}
 
-def shared(db: sqlite3.Connection) -> tuple[tuple[int, ToldAt], ...]:
-    """What is the same for every case, each with its place in the whole history."""
-    return tuple((place, entry) for place, entry in part(db, SHARED).entries if isinstance(entry, ToldAt))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def set_aside(self) -> int:
+        """Events that are of no part."""
+        return self._cut.set_aside
+
+    def close(self) -> None:
+        self._db.close()
+        for file in self._files.values():
+            os.close(file)
+        self._files.clear()
+
+    def ranges(self) -> list[Range]:
+        """All parts, in ranges of about as many entries each; a part that has more is in one of its own where it can be."""
+        (shared, every) = self._db.execute("select count(*) filter (where part = ?), count(*) from work", (SHARED,)).fetchone()
+        entries = every - shared
+        size = max(entries // MOST_RANGES, min(MOST, max(LEAST, entries // RANGES)))
+        at = (self._db.execute("select part from work where rowid = ?", (row,)) for row in range(shared + 1, every + 1, size))
+        firsts = [number for number, _ in groupby(found.fetchone()[0] for found in at)]
+        begins = [self._db.execute("select min(rowid) from work where part = ?", (part,)).fetchone()[0] for part in firsts]
+        ends = [*begins[1:], every + 1]
+        lasts = [*(part - 1 for part in firsts[1:]), *self._db.execute("select max(part) from work").fetchone()]
+        return [Range(f, u, end - begin) for f, u, begin, end in zip(firsts, lasts, begins, ends, strict=bool(firsts))]
+
+    def of(self, some: Range) -> Iterator[Part]:
+        """The parts of a range, one at a time."""
+        rows = self._db.execute("select * from work where part between ? and ? order by rowid", (some.first, some.last))
+        for number, found in groupby(rows, key=lambda row: row[0]):
+            yield self._part(number, found)
+
+    def every(self) -> Iterator[Part]:
+        """All parts, one at a time."""
+        return (part for some in self.ranges() for part in self.of(some))
+
+    def one(self, number: int) -> Part:
+        return self._part(number, self._db.execute("select * from work where part = ? order by rowid", (number,)))
+
+    def named(self, name: str) -> list[int]:
+        """The parts in which something has this name: `rma:1001`, or just `1001`."""
+        nodes = [node_of(name), *(node_of(f"{kind}:{name}") for kind in sorted(self._cut.kinds))]
+        found = (self._db.execute("select number from nodes where node = ?", (node,)).fetchone() for node in nodes)
+        return sorted({row[0] for row in found if row is not None})
+
+    def shared(self) -> Iterator[tuple[int, ToldAt]]:
+        """What is the same for every case, each with its place in the whole history."""
+        rows = self._db.execute("select * from work where part = ? order by rowid", (SHARED,))
+        for place, found in groupby(rows, key=lambda row: row[1]):
+            for entry in self._entries(place, found, set()):
+                if isinstance(entry, ToldAt):
+                    yield place, entry
+
+    def _part(self, number: int, rows: Iterable[Row]) -> Part:
+        entries: list[tuple[int, Placed]] = []
+        outcomes: list[Outcome] = []
+        names: set[str] = set()
+        for place, found in groupby(rows, key=lambda row: row[1]):
+            for entry in self._entries(place, found, names):
+                if isinstance(entry, Outcome):
+                    outcomes.append(entry)
+                else:
+                    entries.append((place, entry))
+        own = frozenset((kind, key) for kind, _, key in (name.partition(":") for name in names))
+        return Part(number, tuple(entries), tuple(outcomes), own)
+
+    def _entries(self, place: int, rows: Iterable[Row], names: set[str]) -> Iterator[Placed | Outcome]:
+        """What stands at one place: events that were taken in together, as one, or something else."""
+        read: dict[tuple[int, int], Written] = {}
+        for _, _, piece, start, length, which in rows:
+            written = read.get((piece, start))
+            if written is None:
+                written = read[piece, start] = packed.loads(os.pread(self._file(piece), length, start))
+            own: Names | None = written[2][which] if which >= 0 else None
+            names.update(own or ())
+        told = [(at, one) for at, one, _ in read.values() if isinstance(one, Told)]
+        yield from (one for _, one, _ in read.values() if not isinstance(one, Told))
+        if told and told[0][0] is not None:
+            yield ToldAt(self._cut.begun.get(place, told[0][0]), tuple(one for _, one in told))
+
+    def _file(self, piece: int) -> int:
+        known = self._files.get(piece)
+        if known is None:
+            known = self._files[piece] = os.open(self._cut.folder / self._cut.pieces[piece], os.O_RDONLY)
+        return known

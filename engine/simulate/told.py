@@ -7,14 +7,18 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from heapq import merge
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 from engine.facts.codec import encode, loads, timestamp
 from engine.facts.values import Money
-from engine.run.private import write_private
+from engine.run.private import write_private_lines
+from engine.simulate import packed
 from engine.simulate.backtest import Result, Story
 from engine.simulate.difference import Difference, differences
+from engine.simulate.every_case import EveryCase
 from engine.simulate.seen import CaseSeen, EffectSeen, ExceptionSeen, Totals, Withheld
 
 FORM = 1  # of what `written_cases` writes
@@ -93,30 +97,34 @@ def case_of_text(text: str) -> CaseSeen:
     return _case(loads(text))
 
 
-def write_baseline(path: Path, result: Result, cases: Iterable[CaseSeen]) -> None:
+def write_baseline(path: Path, result: Result) -> None:
     """One line of JSON for the rule set, then one for each case, so that a version control system shows what changed."""
-    lines = [{"instep_baseline": FORM, "rule_set": result.rule_set}, *(_plain(case) for case in cases)]
-    write_private(path, "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
+    head = {"instep_baseline": FORM, "rule_set": result.rule_set}
+    lines = chain((head,), (_plain(case) for case in result.cases.values()))
+    write_private_lines(path, (json.dumps(line, sort_keys=True) + "\n" for line in lines))
 
 
-def read_baseline(path: Path) -> dict[str, CaseSeen]:
-    """The cases by name. Raises `BadBaseline` and OSError."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+def read_baseline(path: Path) -> EveryCase:
+    """The cases that were kept. Raises `BadBaseline` and OSError."""
+    cases = EveryCase()
     try:
-        head = loads(lines[0]) if lines else {}
-        if not isinstance(head, dict) or head.get("instep_baseline") != FORM:
-            raise BadBaseline(f"{path}: not written by `instep simulate --record`, or by another version")
-        cases = [_case(loads(line)) for line in lines[1:]]
+        with path.open(encoding="utf-8") as lines:
+            head = loads(next(lines, "{}"))
+            if not isinstance(head, dict) or head.get("instep_baseline") != FORM:
+                raise BadBaseline(f"{path}: not written by `instep simulate --record`, or by another version")
+            read = (_case(loads(line)) for line in lines)
+            cases.add((case.case, packed.dumps(case)) for case in read)
     except (KeyError, TypeError, ValueError) as fault:
         if isinstance(fault, BadBaseline):
             raise
         raise BadBaseline(f"{path}: a line of it cannot be read: {fault}") from None
-    return {case.case: case for case in cases}
+    return cases
 
 
-def unexpected(baseline: Mapping[str, CaseSeen], cases: Mapping[str, CaseSeen]) -> list[Difference]:
+def unexpected(baseline: EveryCase, cases: EveryCase) -> list[Difference]:
     """What came out otherwise than kept, with nothing left to reactions: both are replays of one history."""
-    return [d for case in sorted(baseline.keys() | cases.keys()) for d in differences(case, baseline.get(case), cases.get(case))]
+    names = (name for name, _ in groupby(merge(baseline, cases)))
+    return [d for case in names for d in differences(case, baseline.get(case), cases.get(case))]
 
 
 def kinds_of(found: Iterable[Difference]) -> Counter[tuple[str, str]]:

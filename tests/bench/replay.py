@@ -17,7 +17,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
+from multiprocessing import active_children
 from pathlib import Path
 
 from engine.demo import play
@@ -55,23 +58,30 @@ def stories(history: Sequence[Entry], files: dict[str, bytes]) -> list[list[Take
 
 
 def multiplied(found: Sequence[Sequence[TakenIn]], events: int) -> Iterator[TakenIn]:
-    """As many orders as it takes, each a little later than the one before, in the order of time."""
-    waiting: list[tuple[object, int, TakenIn]] = []
-    made = number = 0
-    while made < events:
-        story = found[number % len(found)]
-        suffix = b"%07d" % number
-        later = SPREAD * number
-        for entry in story:
-            event = entry.events[0]
-            payload, about = (DIGITS.sub(rb"\g<0>" + suffix, text) for text in (event.payload, event.about.encode()))
-            moved = replace(event, payload=payload, about=about.decode(), observed_at=event.observed_at + later)
-            waiting.append((entry.at + later, number, TakenIn(entry.at + later, (moved,))))
+    """As many orders as it takes, each a little later than the one before, in the order of time.
+
+    Of orders that are under way only the next events are in memory.
+    """
+    waiting: list[tuple[datetime, int, int]] = []  # when, of which order, which of its events
+    earliest = min(entry.at for story in found for entry in story)
+    made = 0
+    for number in count():
+        for place, entry in enumerate(found[number % len(found)]):
+            heappush(waiting, (entry.at + SPREAD * number, number, place))
+        while waiting and waiting[0][0] < earliest + SPREAD * (number + 1):
+            _, order, place = heappop(waiting)
+            yield _of_order(found[order % len(found)][place], order)
             made += 1
-        number += 1
-    waiting.sort(key=lambda one: one[:2])
-    for _, _, entry in waiting[:events]:
-        yield entry
+            if made == events:
+                return
+
+
+def _of_order(entry: TakenIn, number: int) -> TakenIn:
+    """An event as it is of another order, so much later."""
+    event, later = entry.events[0], SPREAD * number
+    payload, about = (DIGITS.sub(rb"\g<0>%07d" % number, text) for text in (event.payload, event.about.encode()))
+    moved = replace(event, payload=payload, about=about.decode(), observed_at=event.observed_at + later)
+    return TakenIn(entry.at + later, (moved,))
 
 
 def main() -> None:
@@ -106,10 +116,15 @@ def measured(path: Path, files: dict[str, bytes], workers: int) -> None:
     began = time.perf_counter()
     read_at = [0.0]
 
-    def cutting(_: int) -> None:
+    def cutting(*_: int) -> None:
         read_at[0] = time.perf_counter() - began
 
-    result = backtest(Plan(CLIENT, files), read(path), workers=workers, cutting=cutting)
+    def replaying(*_: int) -> None:
+        for child in active_children():
+            most[str(child.pid)] = most_memory(child.pid)
+
+    most: dict[str, float] = {}
+    result = backtest(Plan(CLIENT, files), read(path), workers=workers, cutting=cutting, replaying=replaying)
     took = time.perf_counter() - began
     counts = result.after.counts
     print(f"{counts['events']:,} events, {counts['cases']:,} cases, {counts['decisions']:,} decisions, {workers} workers")
@@ -117,7 +132,13 @@ def measured(path: Path, files: dict[str, bytes], workers: int) -> None:
     spent = sum(one.ru_utime + one.ru_stime for one in (own, others))
     rate = f"{counts['events'] / took:,.0f} events/s, {counts['events'] / spent:,.0f} for each second of a processor"
     print(f"  {rate}; reading and cutting took {read_at[0]:.1f} s of {took:.1f} s")
-    print(f"  most memory: this process {own.ru_maxrss / 1024:,.0f} MB, the largest worker {others.ru_maxrss / 1024:,.0f} MB")
+    print(f"  most memory: this process {most_memory():,.0f} MB, the largest worker {max(most.values(), default=0):,.0f} MB")
+
+
+def most_memory(pid: int | None = None) -> float:
+    """In MB, of a process since it began. What `getrusage` tells goes back to the process that started it."""
+    told = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii")
+    return int(told.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def share_in_decide(files: dict[str, bytes], path: Path) -> float:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from engine.facts.outside import installed_actions
 from engine.language.files import Files
 from engine.language.pack import load
-from engine.simulate import parts
+from engine.language.ruleset import RuleSet
 from engine.simulate.history import Activated, Entry, TakenIn
+from engine.simulate.parts import Parts, cut
 from engine.simulate.replay import Telling, Told
 from engine.store.rows import Node
 
@@ -39,12 +38,10 @@ def of_orders(history: Sequence[Entry], files: Mapping[str, bytes], orders: Sequ
     return kept
 
 
-def _tied(history: Sequence[Entry], rule_set: object, orders: Sequence[str]) -> frozenset[Node]:
+def _tied(history: Sequence[Entry], rule_set: RuleSet, orders: Sequence[str]) -> frozenset[Node]:
     wanted = {("order", order) for order in orders}
-    with tempfile.TemporaryDirectory() as folder:
-        cut = parts.cut(history, [rule_set], Path(folder) / "parts.sqlite", 1)  # type: ignore[list-item]
-        with closing(sqlite3.connect(cut.path)) as db:
-            found = [part.own for span in cut.spans for part in parts.parts(db, span)]
+    with tempfile.TemporaryDirectory() as folder, Parts(cut(history, [rule_set], Path(folder))) as parts:
+        found = [part.own for part in parts.every()]
     return frozenset(node for own in found if own & wanted for node in own)
 
 

@@ -22,7 +22,7 @@ from engine.facts.outside import installed_actions
 from engine.language.files import Files, read_files, shipped_root
 from engine.language.pack import load
 from engine.language.ruleset import RuleSet
-from engine.simulate import replay
+from engine.simulate import chunks, replay
 from engine.simulate.backtest import Plan, Wanted, backtest
 from engine.simulate.history import BadHistory, Entry, Looked, Outcome, Stepped, TakenIn, parsed, read, recorded, written
 from engine.simulate.replay import Replay, Telling, past_of
@@ -93,14 +93,34 @@ def test_what_was_sent_is_what_a_replay_would_send(history: list[Entry], files: 
     assert replayed == happened
 
 
-def test_the_number_of_processes_makes_no_difference(some: list[Entry], files: dict[str, bytes]) -> None:
+def test_neither_the_number_of_processes_nor_the_source_makes_a_difference(
+    demo_day: Played,
+    some: list[Entry],
+    history: list[Entry],
+    files: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the store, or in a file in the midst of a batch, chunks end where they will."""
     changed = with_client(files, "refund_on: inspection", "refund_on: receipt")
-    results = [
-        result_json(backtest(Plan(CLIENT, changed, against=files, exact=True, keep_cases=True), some, workers=workers))
-        for workers in (1, 2, 8)
-    ]
-    assert results[0] == results[1] == results[2]
-    assert results[0]["differing_cases"] > 0
+    plan = Plan(CLIENT, changed, against=files, exact=True, keep_cases=True)
+    sampled = replace(plan, wanted=Wanted(share=Decimal("0.2")))
+    here = backtest(plan, some)
+    here_sampled = backtest(sampled, history)
+    monkeypatch.setattr(chunks, "ENTRIES", 70)
+    monkeypatch.setattr(chunks, "BYTES", 50_000)
+    path = tmp_path / "history.jsonl"
+    path.write_text("".join(written(some)), encoding="utf-8")
+    for told, workers in ((some, 2), (read(path), 1), (read(path), 8)):
+        there = backtest(plan, told, workers=workers)
+        assert result_json(there) == result_json(here)
+        assert list(there.cases.values()) == list(here.cases.values())
+        assert there.stories == here.stories
+    store = SqliteStore.open(demo_day[2], as_="visitor")
+    assert result_json(backtest(sampled, recorded(store), workers=2)) == result_json(here_sampled)
+    store.close()
+    assert here.differing > 0
+    assert 5 < here_sampled.after.counts["cases"] < 40
 
 
 def test_lines_of_json_hold_the_whole_history(history: list[Entry], tmp_path: Path) -> None:
@@ -173,7 +193,7 @@ def test_one_case_can_be_asked_for_by_anything_it_is_known_by(some: list[Entry],
 
 def test_what_was_kept_is_held_against_what_comes_out(some: list[Entry], files: dict[str, bytes], tmp_path: Path) -> None:
     first = backtest(Plan(CLIENT, files, keep_cases=True), some)
-    write_baseline(tmp_path / "kept.json", first, first.cases.values())
+    write_baseline(tmp_path / "kept.json", first)
     kept = read_baseline(tmp_path / "kept.json")
     assert kept == first.cases
     assert unexpected(kept, backtest(Plan(CLIENT, files, keep_cases=True), some).cases) == []
