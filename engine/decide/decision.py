@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from engine.decide.attention import Seen, attend, continued, earliest_snooze_end, known_refusals
 from engine.decide.match import Pass, Standing, answers_given, match, standings
-from engine.decide.memory import ExceptionState, Memory
+from engine.decide.memory import ExceptionState, HoldClock, Memory, RuleItem
 from engine.decide.outcomes import settled, settled_elsewhere
 from engine.decide.plan import Plan, free_claims, plan
 from engine.decide.promises import check_promises
@@ -66,9 +66,7 @@ def decide(rule_set: RuleSet, case: Case, memory: Memory, now: datetime, previou
     matches = match(rule_set, view, given, previous)
     standing, clocks = standings(rule_set, view, given, matches, memory, now)
     weighed = _weigh(rule_set, view, standing, memory, now)
-    return _attended(
-        rule_set, case, replace(memory, clocks=clocks), now, Pass(rule_set.hash, view, given, matches), standing, weighed
-    )
+    return _attended(rule_set, case, memory, now, Pass(rule_set.hash, view, given, matches), standing, clocks, weighed)
 
 
 def _settle_from_facts(
@@ -206,7 +204,14 @@ def _blocking_unknown(binding: Sequence[Veto], blocked: Sequence[Blocked]) -> li
 
 
 def _attended(
-    rule_set: RuleSet, case: Case, memory: Memory, now: datetime, basis: Pass, standing: Sequence[Standing], weighed: _Weighed
+    rule_set: RuleSet,
+    case: Case,
+    memory: Memory,
+    now: datetime,
+    basis: Pass,
+    standing: Sequence[Standing],
+    clocks: Mapping[RuleItem, HoldClock],
+    weighed: _Weighed,
 ) -> Decision:
     again = [(g.proposal.standing, g.proposal.subject) for g in weighed.plan.flapping]
     flapping = [(by.rule.id, by.item, subject, by.rule.mode) for by, subject in again]
@@ -231,9 +236,10 @@ def _attended(
         k: replace(e, state="open", until=None) if e.state == "snoozed" and e.until and e.until <= now else e
         for k, e in exceptions.items()
     }
-    after = replace(
-        memory,
+    after = Memory(
+        clocks=clocks,
         exceptions=dict(sorted(exceptions.items())),
+        answers=memory.answers,
         undecided=attention.undecided,
         occurrences=weighed.plan.occurrences,
         effects=weighed.plan.effects,

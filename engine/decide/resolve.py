@@ -130,7 +130,7 @@ def _claim_units(granted: Sequence[Granted], blocked: list[Blocked], conflicts: 
     for unit, rivals in asking.items():
         top = min(r.proposal.rank for r in rivals)
         first = [r.proposal for r in rivals if r.proposal.rank == top]
-        same = len({(p.use.action, p.value) for p in first}) == 1
+        same = len(first) == 1 or len({(p.use.action, p.value) for p in first}) == 1
         winners[unit] = first[0] if same else None
         if not same:
             conflicts.append(_conflict(f"unit:{unit}", first))
@@ -167,7 +167,7 @@ def _claim_subjects(granted: Sequence[Granted], blocked: list[Blocked], conflict
     for (_action, subject), rivals in asking.items():
         top = min(p.rank for p in rivals)
         first = [p for p in rivals if p.rank == top]
-        if len({p.value for p in first}) > 1:
+        if len(first) > 1 and len({p.value for p in first}) > 1:
             conflicts.append(_conflict(subject, first))
             blocked.extend(_stopped(p, (), "conflict", "", "rules of one group ask for different things") for p in rivals)
             continue

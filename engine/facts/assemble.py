@@ -21,14 +21,19 @@ class OrderLine(Rec):
 
     account: Account | None
 
+    def __init__(self, kind: str, key: str, fields: Mapping[str, Any], parent: Rec | None = None) -> None:
+        super().__init__(kind, key, fields, parent)
+        self.account = None
+
 
 class Builder:
     """Builds the records of one case in the words of a vocabulary."""
 
-    __slots__ = ("_kinds",)
+    __slots__ = ("_kinds", "ways")
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._kinds = vocabulary.kinds
+        self.ways = vocabulary.ways
 
     def __getitem__(self, name: str) -> Kind:
         return self._kinds[name]
@@ -44,7 +49,9 @@ class Builder:
 
     def blank(self, kind: str, key: str, known: Mapping[str, Any], parent: Rec | None = None) -> Rec:
         """A record of which nothing is known but this."""
-        return Rec(kind, key, {**self._kinds[kind].shape.missing, **known}, parent)
+        rec = Rec(kind, key, self._kinds[kind].shape.missing, parent)
+        rec.update(known)
+        return rec
 
     def stub(self, kind: str, key: str) -> Rec:
         """Stands for a record that has not come: only its key is known."""
@@ -52,8 +59,8 @@ class Builder:
 
     def _filled(self, name: str, key: str, fields: Mapping[str, Any], parent: Rec | None) -> Rec:
         kind = self._kinds[name]
-        known = {**kind.shape.empty, **fields}
-        rec = _line(key, known, parent) if name == ORDER_LINE else Rec(name, key, known, parent)
+        rec = (OrderLine if name == ORDER_LINE else Rec)(name, key, kind.shape.empty, parent)
+        rec.update(fields)
         if kind.parent:
             rec[kind.parent] = parent
         for listed, of in kind.shape.lists:
@@ -70,9 +77,3 @@ class Builder:
             key = own if own.__class__ is str else f"?{place}" if is_gap(own) else str(own)
             built.append(self._filled(name, f"{parent.key}/{key}", item, parent))
         return Items(built)
-
-
-def _line(key: str, fields: dict[str, Any], parent: Rec | None) -> OrderLine:
-    line = OrderLine(ORDER_LINE, key, fields, parent)
-    line.account = None
-    return line

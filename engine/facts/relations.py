@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from engine.facts.assemble import Builder
-from engine.facts.schema import Relation
+from engine.facts.schema import NO_WAY, Relation, Way
 from engine.facts.values import NONE, Items, Rec, is_gap, listed
 
 Related = dict[str, dict[str, Rec]]  # kind -> key -> record
-Way = tuple[bool, tuple[tuple[str, Any], ...]]  # whether a record has relations itself; its lists that hold some, and their ways
-Ways = dict[str, Way]
 
 
 def relate(builder: Builder, records: Related) -> None:
@@ -40,21 +38,11 @@ def relate(builder: Builder, records: Related) -> None:
                 found = pointing(relation, rec.key)
                 rec[name] = (Items(found) if found else NONE) if relation.many else (found[0] if found else None)
 
-    ways: Ways = {}
     for kind, same_kind in list(records.items()):
-        way = _way(builder, kind, ways)
-        for rec in same_kind.values():
-            _visit(rec, way, fill)
-
-
-def _way(builder: Builder, kind: str, ways: Ways) -> Way:
-    """Where below records of a kind relations are to be filled: in themselves, and in the items of which lists."""
-    if kind not in ways:
-        declared = builder[kind]
-        ways[kind] = bool(declared.relations), ()  # for a kind that lists itself
-        below = tuple((name, _way(builder, of, ways)) for name, of in declared.shape.lists if of)
-        ways[kind] = bool(declared.relations), tuple(step for step in below if step[1] != (False, ()))
-    return ways[kind]
+        way = builder.ways[kind]
+        if way != NO_WAY:
+            for rec in same_kind.values():
+                _visit(rec, way, fill)
 
 
 def _visit(rec: Rec, way: Way, fill: Callable[[Rec], None]) -> None:

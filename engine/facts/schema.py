@@ -139,15 +139,26 @@ class Kind:
         return None
 
 
+Way = tuple[bool, tuple[tuple[str, Any], ...]]  # whether a record has relations itself; its lists that hold some, and their ways
+NO_WAY: Way = (False, ())
+
+
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """All kinds by name; also by plural, where they have one, and which of them are the same for every case of a client."""
+    """All kinds by name; also by plural, where they have one, and which of them are the same for every case of a client. `ways`
+    lead from a record of each kind to the relations in and below it.
+    """
 
     kinds: Mapping[str, Kind]
+    ways: Mapping[str, Way] = field(init=False, repr=False, compare=False)
     plurals: Mapping[str, str] = field(init=False, repr=False, compare=False)
     client: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        ways: dict[str, Way] = {}
+        for name in self.kinds:
+            _find_way(self.kinds, name, ways)
+        object.__setattr__(self, "ways", ways)
         object.__setattr__(self, "plurals", {k.plural: k.name for k in self.kinds.values() if k.plural})
         object.__setattr__(self, "client", tuple(k.name for k in self.kinds.values() if k.scope == "client"))
 
@@ -156,3 +167,12 @@ class Vocabulary:
 
     def __contains__(self, name: str) -> bool:
         return name in self.kinds
+
+
+def _find_way(kinds: Mapping[str, Kind], name: str, ways: dict[str, Way]) -> Way:
+    if name not in ways:
+        declared = kinds[name]
+        ways[name] = bool(declared.relations), ()  # for a kind that lists itself
+        below = ((of_list, _find_way(kinds, of, ways)) for of_list, of in declared.shape.lists if of in kinds)
+        ways[name] = bool(declared.relations), tuple(step for step in below if step[1] != NO_WAY)
+    return ways[name]

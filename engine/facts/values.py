@@ -7,7 +7,7 @@ money `Money`, timestamp aware `datetime` in UTC, date `date`, duration `timedel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -198,11 +198,12 @@ def _counted(count: int, unit: str) -> str:
 class Items(tuple[Any, ...]):  # noqa: SLOT001 - a tuple of variable length cannot have slots with values
     """A list of facts: the tuple holds the sure items, `unsure` those whose filter could not be decided."""
 
-    unsure: tuple[Any, ...]
+    unsure: tuple[Any, ...] = ()
 
     def __new__(cls, sure: Iterable[Any] = (), unsure: Iterable[Any] = ()) -> Self:
         items = super().__new__(cls, sure)
-        items.unsure = tuple(unsure)
+        if unsure:  # seldom: most lists do with that of the class
+            items.unsure = tuple(unsure)
         return items
 
     def __eq__(self, other: object) -> bool:
@@ -237,7 +238,7 @@ class Rec(dict[str, Any]):
 
     __slots__ = ("key", "kind", "parent")
 
-    def __init__(self, kind: str, key: str, fields: dict[str, Any], parent: Rec | None = None) -> None:
+    def __init__(self, kind: str, key: str, fields: Mapping[str, Any], parent: Rec | None = None) -> None:
         super().__init__(fields)
         self.kind = kind
         self.key = key
