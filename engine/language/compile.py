@@ -172,6 +172,10 @@ class Writer:
         return f"field_of({self.value(of)}, {term.name!r})"
 
     def compare(self, term: Compare) -> str:
+        if _is_among_literals(term):
+            held = self._fresh("t")
+            members = self._constant(_members(term))
+            return f"(UNKNOWN if ({held} := {self.value(term.left)}).__class__ in GAPS else {held} {term.operator} {members})"
         if not _is_simple(term) or _has_loop(term.right):
             return f"{self._constant(COMPARISONS[term.operator])}({self.value(term.left)}, {self.value(term.right)})"
         left, right, absent = self._operands(term, "in", " or ")
@@ -262,9 +266,9 @@ class Writer:
 
     def _member_as(self, term: Compare, wanted: bool) -> str | None:
         """Membership in a list of literals."""
-        if term.operator not in ("in", "not in") or term.left.type.name not in _SCALARS or not _literals(term.right):
+        if not _is_among_literals(term):
             return None
-        members = self._constant(tuple(part.value for part in term.right.parts() if isinstance(part, Literal)))
+        members = self._constant(_members(term))
         if (term.operator == "in") is wanted:
             return f"({self.value(term.left)} in {members})"
         held = self._fresh("t")
@@ -376,6 +380,15 @@ def _is_nested(term: Comprehension) -> bool:
 def _is_simple(term: Compare) -> bool:
     """Whether Python's own comparison means the same, once neither side is a gap."""
     return term.operator in _OPPOSITE and term.left.type.name in _SCALARS and term.right.type.name in _SCALARS
+
+
+def _is_among_literals(term: Compare) -> bool:
+    """Whether it asks if a scalar is one of a list of literals."""
+    return term.operator in ("in", "not in") and term.left.type.name in _SCALARS and _literals(term.right)
+
+
+def _members(term: Compare) -> tuple[Any, ...]:
+    return tuple(part.value for part in term.right.parts() if isinstance(part, Literal))
 
 
 def _literals(term: Term) -> bool:

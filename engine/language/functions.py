@@ -59,12 +59,15 @@ class Function:
     gaps: Gaps = "passed"
     special: Special = ""
 
-    def over(self, *values: Any) -> Any:
-        """The value over arguments that may be gaps."""
-        if self.gaps != "seen":
-            for value in values:
-                if isinstance(value, ABSENT):
-                    return lacking(*values) if self.gaps == "passed" else UNKNOWN
+    @property
+    def over(self) -> Callable[..., Any]:
+        """Computes the value over arguments that may be gaps."""
+        return self.run if self.gaps == "seen" else self._over_gaps
+
+    def _over_gaps(self, *values: Any) -> Any:
+        for value in values:
+            if isinstance(value, ABSENT):
+                return lacking(*values) if self.gaps == "passed" else UNKNOWN
         return self.run(*values)
 
 
