@@ -27,7 +27,7 @@ from engine.simulate.history import BadHistory, Entry, read, recorded
 from engine.simulate.oracle import OracleGone
 from engine.simulate.report import page
 from engine.simulate.seen import Totals
-from engine.simulate.told import BadBaseline, difference_json, read_baseline, result_json, unexpected, write_baseline
+from engine.simulate.told import BadBaseline, Unexpected, difference_json, read_baseline, result_json, unexpected, write_baseline
 from engine.store.base import Store
 
 CASES_SHOWN = 20
@@ -66,21 +66,23 @@ def simulate_history(root: Path | None, client: str, asked: Asked, *, json: bool
         misused(f"instep simulate: {fault}")
     except OSError as fault:
         misused(f"instep simulate: {fault.filename}: {fault.strerror}")
-    found = [] if baseline is None else unexpected(baseline, result.cases)
+    found = Unexpected() if baseline is None else unexpected(baseline, result.cases)
     if json:
         told = result_json(result)
-        print_json(told if baseline is None else {**told, "unexpected": [difference_json(d) for d in found]})
+        if baseline is not None:
+            told |= {"unexpected_cases": found.cases, "unexpected": [difference_json(d) for d in found.differences]}
+        print_json(told)
     else:
         print_result(result, asked.rule)
         if baseline is not None:
             _print_unexpected(found)
-    return not found and not result.disagreements
+    return not found.count and not result.disagreements
 
 
-def _print_unexpected(found: list[Difference]) -> None:
+def _print_unexpected(found: Unexpected) -> None:
     kept = Text("As kept: no case differs.", style="green")
-    console.print(Text(f"\n{len(found)} differences to what was kept", style="red") if found else kept)
-    print_differences(found)
+    console.print(Text(f"\n{found.count:,} differences to what was kept", style="red") if found.count else kept)
+    print_differences(found.differences, found.cases)
 
 
 def simulated(root: Path | None, client: str, asked: Asked) -> Result:
@@ -257,7 +259,7 @@ def print_compared(result: Result, rule: str = "") -> None:
             table.add_row(f"{count:,}", what, by)
     console.print(table)
     shown = [d for d in result.differences if rule in ("", d.rule)]
-    print_differences(shown)
+    print_differences(shown, 0 if rule else result.differing)
     if result.reactions:
         console.print(
             Text(
@@ -269,8 +271,8 @@ def print_compared(result: Result, rule: str = "") -> None:
         )
 
 
-def print_differences(found: list[Difference]) -> None:
-    """The first cases, each with its first differences."""
+def print_differences(found: list[Difference], cases: int = 0) -> None:
+    """The first cases, each with its first differences. `cases` is how many differ, where that are more than these are of."""
     by_case: dict[str, list[Difference]] = {}
     for one in found:
         by_case.setdefault(one.case, []).append(one)
@@ -282,5 +284,7 @@ def print_differences(found: list[Difference]) -> None:
             console.print(Text.assemble((f" {mark}{one.at:%m-%d %H:%M} ", "dim"), f"{one.what:<22} {one.key}  ", (text, "dim")))
         if len(lines) > LINES_SHOWN:
             console.print(Text(f"  and {len(lines) - LINES_SHOWN} more", style="dim"))
-    if len(by_case) > CASES_SHOWN:
-        console.print(Text(f"\nand {len(by_case) - CASES_SHOWN:,} more cases; --json has all, --case shows one", style="dim"))
+    more = max(cases, len(by_case)) - CASES_SHOWN
+    if more > 0:
+        has = "all" if more + CASES_SHOWN <= len(by_case) else f"{len(by_case):,} of them"
+        console.print(Text(f"\nand {more:,} more cases; --json has {has}, --case shows one", style="dim"))

@@ -6,12 +6,14 @@ in full is of the first parts of the history.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import sqlite3
 import tempfile
 from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -146,6 +148,7 @@ def backtest(
     first = _First()
     with (
         tempfile.TemporaryDirectory(prefix="instep-") as folder,
+        _in_room(folder),
         _Work(plan, sets) as here,
         Crew(workers, here, partial(_Work, plan)) as crew,
     ):
@@ -165,6 +168,18 @@ def backtest(
             replaying(done, of)
     first.put_into(result)
     return result
+
+
+@contextmanager
+def _in_room(folder: str) -> Iterator[None]:
+    """Says of a full disk which one, and what to do."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as fault:
+        if "disk is full" not in str(fault) and getattr(fault, "errno", 0) != errno.ENOSPC:
+            raise
+        said = "no room for what was read of the history, about as much as it holds: TMPDIR names another place"
+        raise OSError(errno.ENOSPC, said, folder) from None
 
 
 def _cut(crew: Crew[_Work], folder: Path, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, Found]]:

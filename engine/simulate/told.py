@@ -16,7 +16,7 @@ from engine.facts.codec import encode, loads, timestamp
 from engine.facts.values import Money
 from engine.run.private import write_private_lines
 from engine.simulate import packed
-from engine.simulate.backtest import Result, Story
+from engine.simulate.backtest import MOST_STORIES, Result, Story
 from engine.simulate.difference import Difference, differences
 from engine.simulate.every_case import EveryCase
 from engine.simulate.seen import CaseSeen, EffectSeen, ExceptionSeen, Totals, Withheld
@@ -121,10 +121,25 @@ def read_baseline(path: Path) -> EveryCase:
     return cases
 
 
-def unexpected(baseline: EveryCase, cases: EveryCase) -> list[Difference]:
-    """What came out otherwise than kept, with nothing left to reactions: both are replays of one history."""
-    names = (name for name, _ in groupby(merge(baseline, cases)))
-    return [d for case in names for d in differences(case, baseline.get(case), cases.get(case))]
+@dataclasses.dataclass(slots=True)
+class Unexpected:
+    """What came out otherwise than kept: in how many cases, how much, and of the first cases what."""
+
+    cases: int = 0
+    count: int = 0
+    differences: list[Difference] = dataclasses.field(default_factory=list)
+
+
+def unexpected(baseline: EveryCase, cases: EveryCase) -> Unexpected:
+    """With nothing left to reactions: both are replays of one history."""
+    told = Unexpected()
+    for case, _ in groupby(merge(baseline, cases)):
+        found = differences(case, baseline.get(case), cases.get(case))
+        told.cases += bool(found)
+        told.count += len(found)
+        if told.cases <= MOST_STORIES:
+            told.differences.extend(found)
+    return told
 
 
 def kinds_of(found: Iterable[Difference]) -> Counter[tuple[str, str]]:

@@ -31,14 +31,19 @@ from engine.simulate.history import Entry, Outcome, TakenIn, read, recorded, wri
 from engine.store.sqlite.store import SqliteStore
 from tests.simulate.histories import CLIENT, of_orders
 
-EACH = 7  # events of one order
+LIFE = (  # of each order: kinds of events, and which of that kind; with a sale's all others are tied to the order
+    ("shopify.order_node", 0), ("mirakl.order", 0), ("returngo.rma", 0), ("easypost.tracker", -1), ("shipbob.return", -1),
+    ("returngo.rma", -1), ("mirakl.order", -1),
+)  # fmt: skip
 ORDERS = [f"M-{n}" for n in (1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008)]
 SPREAD = timedelta(seconds=40)  # between one order and the next
-DIGITS = re.compile(rb"(?<![\w-])(M-\d{4}|RG-\d{4}-\d{4}|CX\d{4}GB|1\d{3}|5\d{3}|6100000000\d{3})(?![\w])")
+DIGITS = re.compile(
+    rb"(?<![\w-])(M-\d{4}|CX\d{4}GB|1\d{3}|5\d{3}|6100000000\d{3})(?![\w])|(?<=RG-)\d{4}(?=-\d{4})|(?<=RG-\d{4}-)\d{4}"
+)
 
 
 def stories(history: Sequence[Entry], files: dict[str, bytes]) -> list[list[TakenIn]]:
-    """For each of a few orders, what was seen of it, without what only says what was known."""
+    """For each of a few orders, what was seen of it: the beginning and the end of its life."""
     found = []
     for order in ORDERS:
         seen: dict[tuple[str, str], bytes] = {}
@@ -52,8 +57,8 @@ def stories(history: Sequence[Entry], files: dict[str, bytes]) -> list[list[Take
                 if seen.get((event.kind, event.about)) != event.payload:
                     seen[event.kind, event.about] = event.payload
                     events.append(TakenIn(entry.at, (replace(event, delivery=""),)))
-        step = max(1, len(events) // EACH)
-        found.append(events[::step][:EACH])
+        places = {kind: [n for n, entry in enumerate(events) if entry.events[0].kind == kind] for kind, _ in LIFE}
+        found.append([events[n] for n in sorted({places[kind][which] for kind, which in LIFE})])
     return found
 
 

@@ -23,6 +23,7 @@ from engine.language.ruleset import RuleSet
 from engine.run.hearing.deeds import Deed
 from engine.run.sending.steps import Step
 from engine.simulate import chunks, parts
+from engine.simulate.backtest import Plan, backtest
 from engine.simulate.chunks import Chunk
 from engine.simulate.cutting import Cutter, Found
 from engine.simulate.history import BadHistory, Entry, Looked, Outcome, Stepped, TakenIn, parsed, read, written
@@ -30,6 +31,7 @@ from engine.simulate.parts import Part, Parts
 from engine.simulate.replay import Telling, Told, ToldAt
 from tests.run.files_world import CLIENT, FILES, MAIN, an_order, an_rma, told
 from tests.run.small import NOON
+from tests.store.faults import small_disk
 
 SOURCES = {
     **FILES,
@@ -219,6 +221,15 @@ def test_ranges_hold_every_part_once_and_a_large_one_stands_alone(rule_set: Rule
     assert sum(some.entries for some in ranges) == 899
     assert sum(numbers, []) == sorted(sum(numbers, []))  # noqa: RUF017
     assert [(len(its), some.entries) for some, its in zip(ranges, numbers, strict=True) if some.entries > 100] == [(1, 500)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        with pytest.raises(OSError, match=r"no room .* TMPDIR") as fault:
+            backtest(Plan(CLIENT, CONTENTS), many(300), workers=workers)
+    assert str(fault.value.filename).startswith(str(disk))
 
 
 LIVED = """
