@@ -32,7 +32,7 @@ FAIR = Weather()
 START = datetime(2026, 11, 3, 6, tzinfo=UTC)
 MARK = timedelta(hours=1)  # the service is looked at this often, and whenever it is started
 HOUR = timedelta(hours=1)
-EFFECTS_OF_AN_ORDER = 4.8
+EFFECTS_OF_AN_ORDER = 4.5  # at least, over many
 REST = timedelta(hours=50)  # after the last deed: two batches, quiet periods, and what is closed only later
 PEOPLE_TRY = 40
 FORESEEN = ("[warning", "deliveries_not_kept")  # on a busy machine a sender is told to come again

@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -23,8 +24,9 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import get_args
 
@@ -44,31 +46,56 @@ FRESH = 5  # runs, after which a worker is replaced by a new one
 
 def main() -> None:
     asked = _asked()
-    waiting = plans(asked)
-    total, whole, until = len(waiting), Sum(), time.monotonic() + asked.minutes * 60
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, _end)
+    with tempfile.TemporaryDirectory(prefix="crash-", dir=MEMORY, ignore_cleanup_errors=True) as folder:
+        whole, left = _played(asked, Path(folder))
+    if left:
+        print(f"{left} runs were not begun: the time was over, or a process of ours ended")
+    for what, wanted, found in (("kills", asked.kills, whole.kills), ("effects", asked.effects, whole.effects)):
+        if found < wanted:
+            print(f"{found} {what}, fewer than the {wanted} that were asked for")
+    print(summary(whole))
+    sys.exit(bool(whole.wrong or left))
+
+
+def _end(number: int, _: object) -> None:
+    """Whoever ends this wants nothing of it to go on."""
+    for worker in active_children():
+        worker.terminate()
+    sys.exit(128 + number)
+
+
+def _played(asked: argparse.Namespace, folder: Path) -> tuple[Sum, int]:
+    """What all runs came to, and how many of them were not begun. Each knows where lives ended in those before it."""
+    waiting, whole, until = plans(asked), Sum(), time.monotonic() + asked.minutes * 60
+    total = len(waiting)
     with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn"), max_tasks_per_child=FRESH) as pool:
         running: set[Future[Outcome]] = set()
         while running or (waiting and time.monotonic() < until):
             while waiting and len(running) < asked.workers and time.monotonic() < until:
-                running.add(pool.submit(one_run, replace(waiting.pop(0), known=whole.tally), asked.keep))
+                known = Tally()
+                known += whole.tally
+                running.add(pool.submit(one_run, replace(waiting.pop(0), known=known), asked.keep, folder))
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for one in done:
-                outcome = one.result()
+                try:
+                    outcome = one.result()
+                except BrokenProcessPool as fault:  # no run can be played any more, but what was found is told
+                    whole.found.append((asked.seed, Wrong("fault", str(fault))))
+                    return whole, len(waiting)
                 whole.add(outcome)
                 print(f"{whole.runs} of {total}, {told(outcome)}", flush=True)
-    if waiting:
-        print(f"{len(waiting)} of {total} runs were not begun: the time was over")
-    print(summary(whole))
-    sys.exit(bool(whole.wrong or waiting))
+    return whole, len(waiting)
 
 
-def one_run(plan: Plan, keep: Path | None = None) -> Outcome:
-    """Plays it in a folder of its own, which stays where `keep` names one and anything was wrong."""
+def one_run(plan: Plan, keep: Path | None = None, folder: Path | None = MEMORY) -> Outcome:
+    """Plays it in a folder of its own within `folder`, or within `keep`, where it stays if anything was wrong."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a sandbox whose caller was killed in mid request
-    folder = Path(tempfile.mkdtemp(prefix="crash-", dir=keep or MEMORY))
+    own = Path(tempfile.mkdtemp(prefix="crash-", dir=keep or folder))
     stays = keep is not None
     try:
-        run = Run(plan, folder)
+        run = Run(plan, own)
         try:
             outcome = asyncio.run(run.play())
         except Exception as fault:  # one run that fails does not take the others with it
@@ -78,7 +105,7 @@ def one_run(plan: Plan, keep: Path | None = None) -> Outcome:
         return outcome
     finally:
         if not stays:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(own, ignore_errors=True)
 
 
 def plans(asked: argparse.Namespace) -> list[Plan]:

@@ -58,8 +58,7 @@ def test_a_run_that_fails_tells_so_and_leaves_nothing_behind(tmp_path: Path, mon
         raise RuntimeError("the sandbox is gone")
 
     monkeypatch.setattr(Run, "play", failed)
-    monkeypatch.setattr("tests.crash.run.MEMORY", tmp_path)
-    outcome = one_run(Plan(6, orders=1, hours=1))
+    outcome = one_run(Plan(6, orders=1, hours=1), folder=tmp_path)
     assert [str(wrong) for wrong in outcome.wrong] == ["fault: the run ended early: RuntimeError: the sandbox is gone"]
     assert list(tmp_path.iterdir()) == []
 
