@@ -52,14 +52,15 @@ class Tally:
         return frozenset((POINTS | self.passed.keys()) - SPARED.keys())
 
     def missed(self) -> list[str]:
-        return sorted(point for point in self.points if not self.struck[point])
+        """Of those that have a name beforehand: what else is passed may come too seldom."""
+        return sorted(point for point in POINTS - SPARED.keys() if not self.struck[point])
 
     def aim(self, random: Random, *, soon: bool) -> str:
         """One of those that were struck least, among those that come often where it is to be `soon`."""
         points = self._often() if soon else self.points
-        ranked = sorted(points, key=lambda point: (self.struck[point] + self.aimed[point] // TRIES, random.random()))
+        ranked = sorted(sorted(points), key=lambda point: (self.struck[point] + self.aimed[point] // TRIES, random.random()))
         return random.choice(ranked[: max(len(ranked) // 4, 1)])
 
     def _often(self) -> Iterable[str]:
-        half = sorted(self.points, key=lambda point: (point not in BEGINNING, -self.passed[point]))
+        half = sorted(sorted(self.points), key=lambda point: (point not in BEGINNING, -self.passed[point]))
         return half[: max(len(half) // 2, 1)]

@@ -38,6 +38,7 @@ LATE_NEWS = frozenset(  # what is true of what is known while the rest is still 
         "poll_failing", "connector_down",
     }
 )  # fmt: skip
+ONE_LIFE = timedelta(hours=1)
 AT_ONCE = timedelta(hours=2)  # of a service that is killed and down for up to an hour; without that it is the same moment
 
 
@@ -74,6 +75,16 @@ def twice(stage: Stage, rights: Mapping[str, Right]) -> dict[str, datetime]:
             if sum((r["amount"] for r in line["refunds"]), ZERO) > right.paid[number]:
                 found[line["order_line_id"]] = max(datetime.fromisoformat(r["created_date"]) for r in line["refunds"])
     return found
+
+
+def at_once(at: datetime, ends: Sequence[datetime]) -> datetime:
+    """By when it has to be told. A life that is ended until then could not; the next one looks at the next hour."""
+    limit = at + AT_ONCE
+    for end in sorted({end for end in ends if end >= at}):
+        if end > limit:
+            break
+        limit += ONE_LIFE
+    return limit
 
 
 def _paid(stage: Stage, order: str, right: Right) -> Iterator[Wrong]:
@@ -159,13 +170,17 @@ class Kept:
         """How many effects came to pass."""
         return int(self.rows("select count(*) from effects where status in ('settled', 'settled_elsewhere')")[0][0])
 
-    def wrong(self, rights: Mapping[str, Right], doubled: Mapping[str, datetime], *, disturbed: bool) -> Iterator[Wrong]:
-        """What is not at rest, not explained, or not sound. `disturbed` says whether lives or connections were cut off."""
+    def wrong(
+        self, rights: Mapping[str, Right], doubled: Mapping[str, datetime], ends: Sequence[datetime], *, disturbed: bool
+    ) -> Iterator[Wrong]:
+        """What is not at rest, not explained, or not sound. `disturbed` says whether lives or connections were cut off, `ends`
+        are the instants at which lives were.
+        """
         if self.rows("pragma integrity_check") != [("ok",)]:
             yield Wrong("fault", "the store is damaged")
         yield from self._unfinished()
         yield from self._told(rights, disturbed=disturbed)
-        yield from self._told_of(rights, doubled)
+        yield from self._told_of(rights, doubled, ends)
 
     def _unfinished(self) -> Iterator[Wrong]:
         behind = self.rows("select count(*) from journal where seq > (select journal_seq from position)")[0][0]
@@ -205,7 +220,7 @@ class Kept:
             said = f"{case} ({kind}): nobody has a reason for {rule}: {title}" + (" (closed)" if closed else "")
             yield Wrong("told without a reason", said)
 
-    def _told_of(self, rights: Mapping[str, Right], doubled: Mapping[str, datetime]) -> Iterator[Wrong]:
+    def _told_of(self, rights: Mapping[str, Right], doubled: Mapping[str, datetime], ends: Sequence[datetime]) -> Iterator[Wrong]:
         """What somebody has to be told and was not, or not at once."""
         told: dict[str, set[str]] = {}
         for case, rule in self.rows("select name, rule from exceptions join cases on cases.id = case_id"):
@@ -220,7 +235,7 @@ class Kept:
                 " where rule = 'refunded_twice' and name = ?",
                 f"order:{order}",
             )[0][0]
-            if first is None or datetime.fromisoformat(first) > at + AT_ONCE:
+            if first is None or datetime.fromisoformat(first) > at_once(at, ends):
                 yield Wrong("not told", f"{order}: {line} was paid for twice at {at}; that was told {first or 'never'}")
 
     def detours(self) -> Counter[str]:

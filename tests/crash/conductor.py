@@ -40,8 +40,9 @@ UNFORESEEN = ("perform_failed", "case_failed", "event_failed", "reload_failed", 
 WHOLE = "`instep run`, at any instant"
 LAST_KILL = 36 * HOUR  # after the last deed
 AT_ANY = 0.2  # the share of lives that end at any instant, and at no point
-PATIENT = 6  # marks that a life may go on when its point does not come, as long as no more kills are owed than these:
-MOST_OWED = 4
+PATIENT = 6  # marks that a life may go on when its point does not come, as long as no larger share of the kills is owed than:
+MOST_OWED = 1 / 6
+EDITED = ("worker.decide", "catching_up.some")  # what is done after the rules have changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Run:
         self._go = 0
         self._number = 0
         self._sends = 0
+        self._ends: list[datetime] = []  # when a life was ended
         self._settings: Mapping[str, Mapping[str, Any]] = {}
         self._alarm = False
 
@@ -126,7 +128,7 @@ class Run:
         doubled = twice(self.stage, self.rights)
         self.wrong += [
             *in_the_outside(self.stage, self.rights),
-            *kept.wrong(self.rights, doubled, disturbed=disturbed),
+            *kept.wrong(self.rights, doubled, self._ends, disturbed=disturbed),
             *kept.lost(self.stage, self.post.acknowledged), *self._log(),
         ]  # fmt: skip
         return Outcome(
@@ -255,7 +257,7 @@ class Run:
         """Whether there were so many fewer kills than there should be by now that there is no time to wait for rare points."""
         whole = self._last + LAST_KILL - self.start
         owed = self.plan.kills * ((now - self.start) / whole) - sum(self.nursery.tally.struck.values())
-        return owed > min(MOST_OWED, self.plan.kills / 8)
+        return owed > self.plan.kills * MOST_OWED
 
     def _peace(self, left: int) -> float:
         """The mean number of sends before each of the kills that are left."""
@@ -283,6 +285,8 @@ class Run:
             self.wrong.append(Wrong("fault", f"at {now} the service ended by itself ({living.ended}); see {self.nursery.log}"))
             if self.wrong.count(self.wrong[-1]) > 5:
                 raise RuntimeError(self.wrong[-1].text)
+        else:
+            self._ends.append(now)
         self._sends += living.sends
         self._living = None
         self._down_until = now
@@ -315,7 +319,8 @@ class Run:
     async def _gone(self, living: Living, now: datetime) -> None:
         self._go += 1
         go = self._go
-        edited = self.plan.edits and self.random.random() < 0.02
+        aimed_at = living.life.point.rpartition(" ")[2]
+        edited = self.plan.edits and self.random.random() < (0.5 if aimed_at in EDITED else 0.02)
         if edited:
             self._alarm = not self._alarm
             write_client(self.folder, self._settings, sla_alarm="2h" if self._alarm else "1h")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from engine.demo.story import Back, Item
 from engine.run.clock import VirtualClock
-from tests.crash.books import in_the_outside, twice
+from tests.crash.books import AT_ONCE, at_once, in_the_outside, twice
 from tests.crash.conductor import START
 from tests.crash.stage import Stage
 from tests.crash.stories import Right, told
@@ -86,6 +87,13 @@ def test_too_much_is_wrong_unless_an_agent_raced_us_and_then_it_is_known(stage: 
     stage.raced.add("M-1-1")
     assert not any("refunded on" in wrong.text for wrong in in_the_outside(stage, half))
     assert list(twice(stage, half)) == ["M-1-1"]
+
+
+def test_a_life_that_was_ended_could_not_tell_and_the_next_has_an_hour_more() -> None:
+    hour = timedelta(hours=1)
+    assert at_once(START, [START - hour]) == START + AT_ONCE
+    assert at_once(START, [START, START, START + 2 * hour]) == START + AT_ONCE + 2 * hour
+    assert at_once(START, [START + 3 * hour]) == START + AT_ONCE
 
 
 def test_the_same_seed_tells_the_same_story_and_every_kind_of_order_comes_up() -> None:
