@@ -165,7 +165,11 @@ def _progress() -> Iterator[tuple[Shown, Shown]]:
         replays = shown.add_task("replaying", total=None, rate="", visible=False, start=False)
 
         def cutting(events: int, of: int) -> None:
-            shown.update(reading, completed=events, total=of or None, rate=_rate(shown.tasks[0], events, "events"))
+            rate = _rate(shown.tasks[0], events, "events")
+            if of:  # in per cent: how many there will be is known better as it goes, and a new total would forget the speed
+                shown.update(reading, completed=100 * events // of, total=100, rate=f"{events:,} events, {rate}")
+            else:
+                shown.update(reading, completed=events, rate=rate)
 
         def replaying(done: int, of: int) -> None:
             if not shown.tasks[1].started:
