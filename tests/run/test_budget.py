@@ -189,6 +189,19 @@ def test_a_forecast_lets_actions_share_what_covers_them_all_and_passes_over_what
     assert instants(ledger, [refund, refund, cancel], NOON, NOON + HOUR / 2) == (NOON, NOON, None)
 
 
+def test_what_has_come_back_is_not_remembered_for_as_long_as_the_longest_limit_of_another_operation() -> None:
+    """A service asks a few times a second, for months."""
+    with account(Limit(20, DAY, operation="rare"), Limit(100, SECOND, operation="often")) as shop:
+        shop.spend(operation="rare")
+        for _ in range(1000):
+            shop.spend(operation="often")
+            shop.pass_(SECOND)
+        assert len(shop.store.budgets.spent("shop")) < 500
+        shop.pass_(HOUR)
+        shop.crash()
+        assert [row.operation for row in shop.store.budgets.spent("shop")] == ["rare"]
+
+
 @pytest.mark.parametrize("purpose", PURPOSES)
 def test_what_matters_less_leaves_a_share_to_what_matters_more(purpose: Purpose) -> None:
     with account(Limit(50, HOUR)) as shop:

@@ -257,8 +257,9 @@ class TestRounds:
             SpentRow(first, "GET /rma", "poll", NOON, 1),
             SpentRow(second, "GET /rma", "perform", later, 3),
         ]
-        store.budgets.forget("returngo", later)
-        assert [row.id for row in store.budgets.spent("returngo")] == [second]
+        third = store.budgets.spend("returngo", "PUT /rma", "perform", NOON, 1)
+        store.budgets.forget("returngo", "GET /rma", later)
+        assert [row.id for row in store.budgets.spent("returngo")] == [second, third]
         assert len(store.budgets.spent("mirakl")) == 1
 
     def test_a_mark_takes_the_place_of_the_last_of_its_kind(self, store: SqliteStore) -> None:

@@ -60,6 +60,8 @@ class Budget:
         self._since_forgotten: Counter[str] = Counter()
         self.sent: Counter[tuple[str, str, Purpose]] = Counter()  # requests by connector, operation and purpose, since the start
         with store.transaction():
+            for name, ledger in self._ledgers.items():
+                self._forget(name, ledger)
             for name in {*store.budgets.declared(), *quotas}:
                 store.budgets.declare(name, _written(quotas[name].limits) if name in quotas else "")
 
@@ -114,9 +116,12 @@ class Budget:
             self._since_forgotten[connector] += 1
             if self._since_forgotten[connector] >= FORGET_EVERY:
                 self._since_forgotten[connector] = 0
-                ledger.forget(now)
-                self._store.budgets.forget(connector, now - ledger.longest() - ON_THE_WAY)
+                self._forget(connector, ledger)
         return _Spending(self, connector, ledger, spent, units)
+
+    def _forget(self, connector: str, ledger: Ledger) -> None:
+        for operation, since in ledger.forget(self._clock()).items():
+            self._store.budgets.forget(connector, operation, since - ON_THE_WAY)
 
     def _keep(self, connector: str, spent: Spent) -> None:
         if spent.id:
@@ -280,7 +285,6 @@ def _loaded(store: Store, connector: str, limits: tuple[Limit, ...], now: dateti
         elif mark.kind == "level":
             ledger.levels[mark.operation] = Level(mark.units, min(mark.at + on_the_way, max(now, mark.at)))
     ledger.put_right(now)
-    ledger.forget(now)
     return ledger
 
 

@@ -139,15 +139,16 @@ class Ledger:
     def _grain(self, operation: str) -> timedelta:
         return min((limit.per / 1000 for limit in self._windows(operation)), default=timedelta(0))
 
-    def longest(self) -> timedelta:
-        """How long what was spent has to be remembered."""
-        return max((limit.per for limit in self.limits if not limit.refills), default=timedelta(0))
+    def lasts(self, operation: str) -> timedelta:
+        """How long what was spent on it has to be remembered."""
+        return max((limit.per for limit in self._windows(operation)), default=timedelta(0))
 
-    def forget(self, now: datetime) -> None:
-        """Lets go of what has come back."""
-        before = now - self.longest()
-        self.spent = [one for one in self.spent if one.at > before]
+    def forget(self, now: datetime) -> dict[str, datetime]:
+        """Lets go of what has come back. Answers since when what was spent is still remembered, by operation."""
+        since = {operation: now - self.lasts(operation) for operation in {one.operation for one in self.spent}}
+        self.spent = [one for one in self.spent if one.at > since[one.operation]]
         self.rests = {name: until for name, until in self.rests.items() if until > now}
+        return since
 
     def put_right(self, now: datetime) -> None:
         """After a clock has stepped back, nothing was spent later than now: else it would be missing until that came round."""

@@ -27,8 +27,9 @@ class SqliteBudgets:
         rows = self._run("select id, operation, purpose, at, units from spendings where connector = ? order by id", (connector,))
         return [SpentRow(id_, operation, purpose, instant(at), units) for id_, operation, purpose, at, units in rows]
 
-    def forget(self, connector: str, before: datetime) -> None:
-        self._run("delete from spendings where connector = ? and at < ?", (connector, stamp(before)))
+    def forget(self, connector: str, operation: str, before: datetime) -> None:
+        old = (connector, operation, stamp(before))
+        self._run("delete from spendings where connector = ? and operation = ? and at < ?", old)
 
     def mark(self, connector: str, row: MarkRow) -> None:
         self._run(
