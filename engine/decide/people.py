@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from engine.decide.attention import key_of
 from engine.decide.memory import Answer, ExceptionState, Memory
 
 
@@ -21,8 +22,17 @@ def _of(memory: Memory, key: str) -> ExceptionState:
     return found
 
 
+def _is_said(memory: Memory, key: str, answer: str) -> bool:
+    told = ((key_of(rule, item, one.about), one.answer) for (rule, item), one in memory.answers.items())
+    return (key, answer) in told
+
+
 def answered(memory: Memory, key: str, answer: str, by: str, at: datetime) -> Memory:
-    """The answer becomes a fact for the rules: `answer.<rule>` of that item, until what it was about changes."""
+    """The answer becomes a fact for the rules: `answer.<rule>` of that item, until what it was about changes. Said once more, it
+    changes nothing: who does not hear that it was taken says it again.
+    """
+    if key not in memory.exceptions and _is_said(memory, key, answer):
+        return memory
     found = _of(memory, key)
     if not found.answers:
         raise NotPossible(f"{key} has no answers to choose from; resolve it instead")

@@ -69,6 +69,9 @@ def test_an_answer_is_a_fact_until_what_it_is_about_changes() -> None:
     told.memory = people.answered(told.memory, key, "pay", "Ana", told.now)
     assert refunds(told.decided()) == [("L#1", "L#2")]
     assert told.opened() == []
+    assert people.answered(told.memory, key, "pay", "Ana", told.now) == told.memory  # who did not hear says it again
+    with pytest.raises(people.NotPossible, match="no open exception"):
+        people.answered(told.memory, key, "keep", "Ana", told.now)
     told.rma["units"] = [*told.rma["units"], {"key": "3", "sku": "S", "resolution": "refund"}]
     assert refunds(told.decided()) == []
     assert told.opened() == ["ask"]

@@ -84,6 +84,17 @@ def test_what_a_visitor_writes_down_is_taken_in(world: Client) -> None:
     asyncio.run(story())
 
 
+def test_an_answer_said_twice_because_nobody_heard_that_it_was_taken_is_taken_once(world: Client) -> None:
+    world.service.hear([an_order(), a_sale(), an_rma(status="rejected")])
+    asyncio.run(world.service.step())
+    (row,) = world.store.exceptions.listed()
+    deed = Deed("person.answer", "order:A", row.entry.key, "ann", "keep")
+    world.service.hear([deed.event(NOON), deed.event(NOON + timedelta(hours=2))])
+    asyncio.run(world.service.step())
+    assert list(world.store.journal.waiting_aside()) == []
+    assert world.exceptions() == []
+
+
 def test_a_deed_that_came_too_late_is_set_aside_with_the_reason(world: Client) -> None:
     world.service.hear([an_order(), Deed("person.resolve", "order:A", "gone", "ann").event(NOON)])
     asyncio.run(world.service.step())
