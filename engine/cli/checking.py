@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.text import Text
 
-from engine.cli.output import console, misused, print_json, print_problems, problem_json
+from engine.cli.output import console, misused, print_json, print_problems
 from engine.facts.outside import installed_actions, installed_connectors
 from engine.language.pack import check as check_files
 from engine.language.pack import clients, plain_secrets, project_root
@@ -35,7 +35,7 @@ def check(path: str | None, client: str | None, form: str, *, strict: bool, live
         found, notes = _asked(root, client)
         problems.extend(found)
     if form == "json":
-        print_json({"problems": [problem_json(problem) for problem in problems], "notes": list(notes)})
+        print_json({"problems": [problem.as_json() for problem in problems], "notes": list(notes)})
     elif form == "github":
         for problem in problems:
             sys.stdout.write(annotation(problem, root) + "\n")

@@ -76,18 +76,6 @@ def problem_line(problem: Problem) -> Text:
     return Text.assemble((f"{problem.place}: ", "bold"), (f"{problem.severity} {problem.code}", style), f": {problem.message}")
 
 
-def problem_json(problem: Problem) -> dict[str, Any]:
-    place = problem.place
-    return {
-        "file": place.file,
-        "line": place.line,
-        "column": place.column,
-        "severity": problem.severity,
-        "code": problem.code,
-        "message": problem.message,
-    }
-
-
 def misused(message: str) -> NoReturn:
     """Say what was wrong with the call, and stop."""
     errors.print(Text(message, style="red"))

@@ -158,6 +158,15 @@ def _check(node: ast.expr, syntax: Syntax) -> None:
         raise Fault(syntax.offset(node), "expression-syntax", f'"{name}": names with two underscores are not used')
 
 
+def conjuncts(node: ast.expr) -> Iterator[ast.expr]:
+    """The parts of an expression that must all hold."""
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+        for value in node.values:
+            yield from conjuncts(value)
+    else:
+        yield node
+
+
 def literal(node: ast.Constant, syntax: Syntax) -> str | int | Decimal:
     """The exact value of a constant. Raises `Fault` for what is no text and no number."""
     value = node.value

@@ -19,7 +19,7 @@ from typing import TypeGuard
 from engine.facts.schema import BOOLEAN, Vocabulary
 from engine.facts.values import Money
 from engine.language.compiled import Condition, Rule
-from engine.language.parse import Fault, Syntax, literal, parse
+from engine.language.parse import Fault, Syntax, conjuncts, literal, parse
 
 Plain = str | bool | int | Decimal
 Number = int | Decimal
@@ -142,18 +142,10 @@ def _required(condition: Condition) -> Iterator[tuple[ast.expr, Syntax]]:
             syntax = parse(condition.expression.text)
         except Fault:
             return
-        yield from ((node, syntax) for node in _conjuncts(syntax.body))
+        yield from ((node, syntax) for node in conjuncts(syntax.body))
     elif condition.kind == "all":
         for part in condition.parts:
             yield from _required(part)
-
-
-def _conjuncts(node: ast.expr) -> Iterator[ast.expr]:
-    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
-        for value in node.values:
-            yield from _conjuncts(value)
-    else:
-        yield node
 
 
 def _wanted(node: ast.expr, syntax: Syntax, name: str, kind: str, vocabulary: Vocabulary) -> Iterator[tuple[str, Want]]:

@@ -40,6 +40,18 @@ class Problem:
         declared = CODES.get(self.code)
         return "error" if declared is None else declared.severity
 
+    def as_json(self) -> dict[str, str | int]:
+        """For programs."""
+        place = self.place
+        return {
+            "file": place.file,
+            "line": place.line,
+            "column": place.column,
+            "severity": self.severity,
+            "code": self.code,
+            "message": self.message,
+        }
+
     def __str__(self) -> str:
         return f"{self.place}: {self.severity} {self.code}: {self.message}"
 

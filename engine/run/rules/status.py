@@ -35,7 +35,7 @@ class Attempt:
             "ok": self.ok,
             "hash": self.hash,
             "fault": self.fault,
-            "problems": [problem_json(problem) for problem in self.problems],
+            "problems": [problem.as_json() for problem in self.problems],
         }
 
 
@@ -66,18 +66,6 @@ class Waiting:
             "ended_vetoes": len(vetoes),
             "vetoes": [asdict(one) for one in vetoes[:SHOWN]],
         }
-
-
-def problem_json(problem: Problem) -> dict[str, Any]:
-    place = problem.place
-    return {
-        "file": place.file,
-        "line": place.line,
-        "column": place.column,
-        "severity": problem.severity,
-        "code": problem.code,
-        "message": problem.message,
-    }
 
 
 def restart_reason(roles: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ Only what it was measured to answer rightly: conjunctions over the plain fields 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,7 @@ from engine.facts.schema import Type
 from engine.facts.values import Rec, is_gap
 from engine.language.compiled import Condition, Rule
 from engine.language.conditions import leaves
-from engine.language.parse import Fault, Syntax, literal, parse
+from engine.language.parse import Fault, Syntax, conjuncts, literal, parse
 from engine.language.ruleset import RuleSet
 
 SCALE = 10**6  # numbers are compared as whole millionths: it knows no exact decimals
@@ -68,7 +68,7 @@ def question_of(rule: Rule, rule_set: RuleSet) -> Question | None:
         except Fault:
             return None
         writer = _Writer(syntax, rule.each.name, types, rule_set.params)
-        for part in _conjuncts(syntax.body):
+        for part in conjuncts(syntax.body):
             found = writer.test(part)
             if found is None:
                 return None
@@ -106,14 +106,6 @@ def _is_conjunction(condition: Condition) -> bool:
     if condition.expression is not None:
         return True
     return condition.kind == "all" and all(_is_conjunction(part) for part in condition.parts)
-
-
-def _conjuncts(node: ast.expr) -> Iterator[ast.expr]:
-    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
-        for value in node.values:
-            yield from _conjuncts(value)
-    else:
-        yield node
 
 
 @dataclass(frozen=True, slots=True)
